@@ -1,1 +1,11 @@
-//! Tidewatch.
+//! Tidewatch: streaming sentiment. Kafka in, a transformer on ONNX Runtime, exactly once to Kafka and Postgres.
+//!
+//! The modules in the order in which data flows through them; each may use only what ARCHITECTURE.md
+//! allows it, which a test checks.
+
+pub mod http;
+pub mod model;
+pub mod pipeline;
+pub mod record;
+pub mod store;
+pub mod train;

@@ -1,0 +1,3 @@
+//! Probes and metrics over HTTP.
+
+pub mod config;

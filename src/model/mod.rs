@@ -1,0 +1,5 @@
+//! Model bundles: what they hold, how they are loaded, and how they score a batch.
+
+pub mod backend;
+pub mod config;
+pub mod manifest;

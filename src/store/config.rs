@@ -1,0 +1,31 @@
+//! The `[postgres]` section.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+/// How to reach Postgres, and what is kept there.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// `postgres://user:password@host:port/database`; never logged.
+    pub url: SecretString,
+    /// Most connections held open.
+    pub max_connections: u32,
+    pub text: TextStorage,
+    /// Days for which predictions are kept; older partitions are dropped.
+    pub retention_days: u32,
+    /// Daily partitions made ahead of time.
+    pub partitions_ahead: u32,
+}
+
+/// What is stored of a message's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TextStorage {
+    /// The text itself.
+    Full,
+    /// Its SHA-256, enough to find equal texts.
+    Hash,
+    /// Nothing.
+    None,
+}

@@ -1,0 +1,3 @@
+//! All SQL, a file for each family of tables.
+
+pub mod config;

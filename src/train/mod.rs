@@ -1,0 +1,1 @@
+//! Fine-tuning: from labelled text to a model bundle.
