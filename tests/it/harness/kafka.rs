@@ -1,0 +1,217 @@
+//! Topics of a test on a real Kafka.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Headers, Message};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{server, unique};
+
+/// A record as a `read_committed` consumer sees it.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Record {
+    /// The value as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(self.value.as_deref().unwrap_or_default())
+            .expect("the value is JSON")
+    }
+
+    /// The text of a header.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .and_then(|(_, value)| value.as_deref())
+            .map(|value| String::from_utf8_lossy(value).into_owned())
+    }
+}
+
+/// The topics of one test: an input, one for results and one for dead letters, and a group.
+pub struct Kafka {
+    pub bootstrap: String,
+    pub input: String,
+    pub results: String,
+    pub dead_letters: String,
+    pub group: String,
+    partitions: i32,
+    producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext>,
+}
+
+impl Kafka {
+    /// Creates the topics; the input gets `partitions` partitions, as do the outputs.
+    pub async fn new(partitions: i32) -> Self {
+        let bootstrap = server("KAFKA_BOOTSTRAP");
+        let run = unique("t");
+        let kafka = Self {
+            input: format!("{run}.posts"),
+            results: format!("{run}.results"),
+            dead_letters: format!("{run}.dead"),
+            group: format!("{run}.group"),
+            partitions,
+            producer: ClientConfig::new()
+                .set("bootstrap.servers", &bootstrap)
+                .set("enable.idempotence", "true")
+                .set("message.max.bytes", "9000000")
+                .set("linger.ms", "5")
+                .create()
+                .expect("a producer can be made"),
+            bootstrap,
+        };
+        let topics: Vec<_> = [&kafka.input, &kafka.results, &kafka.dead_letters]
+            .into_iter()
+            .map(|name| {
+                NewTopic::new(name, partitions, TopicReplication::Fixed(1))
+                    .set("max.message.bytes", "10000000")
+            })
+            .collect();
+        for result in kafka
+            .admin()
+            .create_topics(
+                &topics,
+                &AdminOptions::new().operation_timeout(Some(Duration::from_secs(30))),
+            )
+            .await
+            .expect("the broker answers")
+        {
+            result.expect("the topic is created");
+        }
+        kafka
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .create()
+            .expect("an admin client can be made")
+    }
+
+    /// Sends values to the input, spread over its partitions by their position; returns when all are stored.
+    pub fn send(&self, values: impl IntoIterator<Item = Option<Vec<u8>>>) -> usize {
+        let mut sent = 0;
+        for value in values {
+            let key = format!("key-{sent}");
+            let partition = i32::try_from(sent).expect("few messages") % self.partitions;
+            self.send_record(partition, Some(key.as_bytes()), value.as_deref());
+            sent += 1;
+        }
+        self.flush();
+        sent
+    }
+
+    /// Queues one record for the input.
+    pub fn send_record(&self, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) {
+        loop {
+            let mut record = BaseRecord::<[u8], [u8]>::to(&self.input).partition(partition);
+            if let Some(key) = key {
+                record = record.key(key);
+            }
+            if let Some(value) = value {
+                record = record.payload(value);
+            }
+            match self.producer.send(record) {
+                Ok(()) => return,
+                Err((
+                    KafkaError::MessageProduction(rdkafka::types::RDKafkaErrorCode::QueueFull),
+                    _,
+                )) => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err((error, _)) => panic!("cannot send: {error}"),
+            }
+        }
+    }
+
+    /// Waits until everything queued is stored.
+    pub fn flush(&self) {
+        self.producer
+            .flush(Duration::from_secs(60))
+            .expect("the broker takes everything");
+    }
+
+    /// Every record of the results, as a `read_committed` consumer sees them now.
+    pub fn results(&self) -> Vec<Record> {
+        self.read_committed(&self.results)
+    }
+
+    /// Every dead letter, as a `read_committed` consumer sees them now.
+    pub fn dead_letters(&self) -> Vec<Record> {
+        self.read_committed(&self.dead_letters)
+    }
+
+    fn read_committed(&self, topic: &str) -> Vec<Record> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("group.id", "unused")
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "earliest")
+            .create()
+            .expect("a consumer can be made");
+        let mut assignment = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            assignment
+                .add_partition_offset(topic, partition, Offset::Beginning)
+                .expect("the beginning is an offset");
+        }
+        consumer
+            .assign(&assignment)
+            .expect("partitions can be assigned");
+        let mut open = self.partitions;
+        let mut records = Vec::new();
+        while open > 0 {
+            match consumer.poll(Duration::from_secs(30)) {
+                Some(Ok(message)) => records.push(Record {
+                    partition: message.partition(),
+                    offset: message.offset(),
+                    key: message.key().map(<[u8]>::to_vec),
+                    value: message.payload().map(<[u8]>::to_vec),
+                    headers: message.headers().map_or_else(Vec::new, |headers| {
+                        headers
+                            .iter()
+                            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+                            .collect()
+                    }),
+                }),
+                Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
+                Some(Err(error)) => panic!("cannot read {topic}: {error}"),
+                None => panic!("the end of {topic} was not reached in 30 s"),
+            }
+        }
+        records
+    }
+
+    /// The sum of the group's committed offsets over the input's partitions.
+    pub fn committed(&self) -> i64 {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("group.id", &self.group)
+            .create()
+            .expect("a consumer can be made");
+        let mut list = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            list.add_partition(&self.input, partition);
+        }
+        consumer
+            .committed_offsets(list, Duration::from_secs(30))
+            .expect("the coordinator answers")
+            .elements()
+            .iter()
+            .map(|element| element.offset().to_raw().unwrap_or(0).max(0))
+            .sum()
+    }
+}

@@ -1,0 +1,6 @@
+//! Integration tests: the seams against real Apache Kafka and real Postgres, and the whole by killing it.
+//!
+//! One binary, so that it links once. `scripts/test` starts the servers; to use running ones set
+//! `KAFKA_BOOTSTRAP` and `DATABASE_URL`. Each test makes its own topics and its own database.
+
+mod harness;
