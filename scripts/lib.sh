@@ -3,11 +3,11 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Everything the scripts fetch lies in here (ignored by git); deleting the folder undoes them all.
-# shellcheck disable=SC2034 # read by the scripts that source this file
 STATE=$ROOT/.tidewatch
 
-# A login shell finds cargo through its profile; an empty environment or a service does not.
-PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+# A login shell finds cargo through its profile; an empty environment or a service does not. Tools that set-up built for
+# this clone come last.
+PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin:$STATE/tools/bin
 export PATH
 
 # Standard output belongs to results (an address, a URL), so everything said to a person goes to standard error.
