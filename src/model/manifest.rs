@@ -1,11 +1,16 @@
-//! `manifest.json`: what a bundle says of itself.
+//! `manifest.json`: what a bundle says of itself, and opening a bundle by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::record::Problem;
+use crate::record::{ModelVersion, Problem};
 
 /// The contents of `manifest.json`. Its exact bytes, hashed with SHA-256, name the bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,4 +66,301 @@ pub struct Metric {
     pub value: f64,
     /// Lower and upper bound.
     pub interval: Option<(f64, f64)>,
+}
+
+/// The one layout of a bundle there is.
+pub const FORMAT: u32 = 1;
+/// Name of the manifest in a bundle.
+pub const MANIFEST_FILE: &str = "manifest.json";
+/// Name of the model: inputs `input_ids` and `attention_mask`, int64 `[batch, sequence]`; output `logits`,
+/// float `[batch, labels]`.
+pub const MODEL_FILE: &str = "model.onnx";
+/// Name of the tokenizer, in the format of Hugging Face's tokenizers; it neither cuts nor pads.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
+
+/// Options an ONNX Runtime session needs to run [`MODEL_FILE`] at full speed.
+///
+/// Weights may be stored in 8 bits behind `DequantizeLinear`. ONNX Runtime expands them once, while it
+/// loads the model, only where its own handling of quantised models is off; otherwise it would expand
+/// them anew in every call.
+pub const SESSION_OPTIONS: [(&str, &str); 1] = [("session.disable_quant_qdq", "1")];
+
+/// A bundle on disk whose manifest makes sense and whose files are there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bundle {
+    /// The folder.
+    pub dir: PathBuf,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// The hex SHA-256 of the manifest's bytes: the bundle's identity.
+    pub version: String,
+}
+
+/// Why a folder is no bundle that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// A file is missing or cannot be read.
+    #[error("{path} cannot be read ({source}); check that the path names a whole model bundle")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The manifest is no manifest of this format.
+    #[error(
+        "{path} is not a usable manifest: {reason}; get the bundle again or rebuild it with tidewatch-finetune"
+    )]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file is not the one the manifest was written for.
+    #[error(
+        "{path} was changed: its sha256 is {is}, the manifest says {expected}; get the bundle again"
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// Its hash.
+        is: String,
+        /// The hash in the manifest.
+        expected: String,
+    },
+}
+
+impl Bundle {
+    /// Opens a bundle: parses its manifest and checks that every file it names is there. The files'
+    /// contents are checked by [`Bundle::verify`].
+    ///
+    /// # Errors
+    /// [`BundleError`] when the folder is no bundle of this format.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, BundleError> {
+        let dir = dir.as_ref().to_path_buf();
+        let path = dir.join(MANIFEST_FILE);
+        let bytes = fs::read(&path).map_err(|source| BundleError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        let refuse = |reason: String| BundleError::Manifest {
+            path: path.clone(),
+            reason,
+        };
+        let manifest: Manifest =
+            serde_json::from_slice(&bytes).map_err(|error| refuse(error.to_string()))?;
+        manifest.check().map_err(refuse)?;
+        for name in manifest.files.keys() {
+            let path = dir.join(name);
+            fs::metadata(&path).map_err(|source| BundleError::Read { path, source })?;
+        }
+        Ok(Self {
+            dir,
+            manifest,
+            version: hex::encode(Sha256::digest(&bytes)),
+        })
+    }
+
+    /// Checks that every file has the contents the manifest was written for.
+    ///
+    /// # Errors
+    /// [`BundleError`] naming the first file that cannot be read or was changed.
+    pub fn verify(&self) -> Result<(), BundleError> {
+        for (name, expected) in &self.manifest.files {
+            let path = self.file(name);
+            let is = sha256_of(&path).map_err(|source| BundleError::Read {
+                path: path.clone(),
+                source,
+            })?;
+            if is != *expected {
+                return Err(BundleError::Changed {
+                    path,
+                    is,
+                    expected: expected.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The path of one of the bundle's files.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The version, labels and problem type, as results carry them.
+    #[must_use]
+    pub fn model_version(&self) -> ModelVersion {
+        ModelVersion {
+            version: self.version.clone(),
+            labels: self.manifest.labels.clone(),
+            problem: self.manifest.problem,
+        }
+    }
+}
+
+impl Manifest {
+    /// Says what makes this manifest unusable, if anything does.
+    fn check(&self) -> Result<(), String> {
+        if self.format != FORMAT {
+            return Err(format!(
+                "it has format {}, this version reads format {FORMAT}",
+                self.format
+            ));
+        }
+        let distinct: BTreeSet<_> = self.labels.iter().collect();
+        if self.labels.is_empty() || distinct.len() != self.labels.len() {
+            return Err(format!(
+                "its labels {:?} are not distinct names",
+                self.labels
+            ));
+        }
+        if !(self.temperature.is_finite() && self.temperature > 0.0) {
+            return Err(format!(
+                "its temperature {} is not a positive number",
+                self.temperature
+            ));
+        }
+        // Room for the two special tokens and one of the text.
+        if self.max_tokens < 3 {
+            return Err(format!(
+                "its max_tokens {} leave no room for a text",
+                self.max_tokens
+            ));
+        }
+        for name in [MODEL_FILE, TOKENIZER_FILE] {
+            if !self.files.contains_key(name) {
+                return Err(format!("it does not name {name}"));
+            }
+        }
+        // A name with folders in it could reach outside the bundle.
+        match self
+            .files
+            .keys()
+            .find(|name| Path::new(name).file_name() != Some(OsStr::new(name)))
+        {
+            Some(name) => Err(format!("{name:?} is not a plain file name")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The hex SHA-256 of a file's contents.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn sha256_of(path: &Path) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex::encode(hash.finalize())),
+            count => hash.update(&buffer[..count]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a bundle with stand-in files and returns its manifest.
+    fn write(dir: &Path) -> Manifest {
+        let mut files = BTreeMap::new();
+        for name in [MODEL_FILE, TOKENIZER_FILE] {
+            fs::write(dir.join(name), name).unwrap();
+            files.insert(name.to_owned(), sha256_of(&dir.join(name)).unwrap());
+        }
+        let manifest = Manifest {
+            format: FORMAT,
+            name: "test".into(),
+            labels: vec!["no".into(), "yes".into()],
+            problem: Problem::SingleLabel,
+            max_tokens: 64,
+            pad_token_id: 0,
+            temperature: 1.0,
+            parent: None,
+            code_version: "0".into(),
+            recipe: serde_json::json!({}),
+            data: Vec::new(),
+            files,
+            metrics: BTreeMap::new(),
+            licences: BTreeMap::new(),
+        };
+        save(dir, &manifest);
+        manifest
+    }
+
+    fn save(dir: &Path, manifest: &Manifest) {
+        fs::write(
+            dir.join(MANIFEST_FILE),
+            serde_json::to_vec(manifest).unwrap(),
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn a_whole_bundle_opens_and_its_version_is_the_hash_of_its_manifest() {
+        let dir = tempfile::tempdir().unwrap();
+        let manifest = write(dir.path());
+        let bundle = Bundle::open(dir.path()).unwrap();
+        bundle.verify().unwrap();
+        assert_eq!(bundle.manifest, manifest);
+        assert_eq!(
+            bundle.version,
+            sha256_of(&dir.path().join(MANIFEST_FILE)).unwrap()
+        );
+        assert_eq!(bundle.model_version().labels, ["no", "yes"]);
+    }
+
+    #[test]
+    fn one_changed_byte_in_the_model_fails_verification_and_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path());
+        fs::write(dir.path().join(MODEL_FILE), "Model.onnx").unwrap();
+        let error = Bundle::open(dir.path()).unwrap().verify().unwrap_err();
+        assert!(
+            matches!(&error, BundleError::Changed { path, .. } if path.ends_with(MODEL_FILE)),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_seen_when_the_bundle_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path());
+        fs::remove_file(dir.path().join(TOKENIZER_FILE)).unwrap();
+        let error = Bundle::open(dir.path()).unwrap_err();
+        assert!(
+            matches!(&error, BundleError::Read { path, .. } if path.ends_with(TOKENIZER_FILE)),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn each_senseless_manifest_is_refused_with_its_own_reason() {
+        type Fault = fn(&mut Manifest);
+        let faults: [(Fault, &str); 6] = [
+            (|m| m.format = 2, "format 2"),
+            (|m| m.labels = vec!["yes".into(), "yes".into()], "labels"),
+            (|m| m.labels.clear(), "labels"),
+            (|m| m.temperature = 0.0, "temperature"),
+            (|m| m.max_tokens = 2, "max_tokens"),
+            (
+                |m| drop(m.files.insert("../other".into(), String::new())),
+                "plain file name",
+            ),
+        ];
+        for (fault, reason) in faults {
+            let dir = tempfile::tempdir().unwrap();
+            let mut manifest = write(dir.path());
+            fault(&mut manifest);
+            save(dir.path(), &manifest);
+            let error = Bundle::open(dir.path()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
 }

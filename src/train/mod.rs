@@ -1,1 +1,3 @@
 //! Fine-tuning: from labelled text to a model bundle.
+
+pub mod bundle;
