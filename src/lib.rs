@@ -3,9 +3,11 @@
 //! The modules in the order in which data flows through them; each may use only what ARCHITECTURE.md
 //! allows it, which a test checks.
 
+pub mod demo;
 pub mod http;
 pub mod model;
 pub mod pipeline;
 pub mod record;
+pub mod replay;
 pub mod store;
 pub mod train;

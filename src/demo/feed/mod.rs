@@ -1,0 +1,273 @@
+//! The built-in feed: posts and reviews made from templates and word lists, faults included.
+//!
+//! It is varied enough to look at and to trip over (sources, subjects, languages, emoji, links, moods that drift, broken
+//! messages), and the same seed gives the same posts. It says nothing about a model's accuracy.
+
+mod faults;
+mod languages;
+mod phrases;
+mod subjects;
+mod text;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::rngs::ChaCha8Rng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+
+use crate::replay::{Post, PostFields};
+use faults::{FAULTS, spoil};
+use languages::LANGUAGES;
+use phrases::Mood;
+use subjects::SUBJECTS;
+use text::{Source, english, foreign};
+
+/// Posts between two changes of what everybody talks about.
+const WAVE: u64 = 3_000;
+const FOREIGN_SHARE: f64 = 0.08;
+/// Regulars write most posts, so that authors recur.
+const AUTHORS: u32 = 4_000;
+
+/// An endless feed.
+#[derive(Debug)]
+pub struct Feed {
+    rng: ChaCha8Rng,
+    count: u64,
+    wave: Wave,
+}
+
+/// For a while one subject is on everybody's lips, and mostly in one mood.
+#[derive(Debug, Clone, Copy)]
+struct Wave {
+    subject: usize,
+    mood: Mood,
+}
+
+impl Feed {
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let wave = Wave::roll(&mut rng);
+        Self {
+            rng,
+            count: 0,
+            wave,
+        }
+    }
+
+    /// The next post, written at about `now`. The same seed and the same times give the same posts.
+    pub fn next_post(&mut self, now: DateTime<Utc>) -> Post {
+        if self.count > 0 && self.count.is_multiple_of(WAVE) {
+            self.wave = Wave::roll(&mut self.rng);
+        }
+        self.count += 1;
+        let post = self.sound_post(now);
+        let fault = self.fault();
+        match fault {
+            None => Post::from(post),
+            Some(fault) => {
+                let event_time = post.event_time;
+                let key = post.id.clone().map(String::into_bytes);
+                Post {
+                    key,
+                    value: spoil(&mut self.rng, fault, post),
+                    event_time,
+                }
+            }
+        }
+    }
+
+    fn sound_post(&mut self, now: DateTime<Utc>) -> PostFields {
+        let rng = &mut self.rng;
+        let source = weighted(rng, &Source::ALL);
+        let in_wave = rng.random_bool(0.25);
+        let subject = if in_wave {
+            self.wave.subject
+        } else {
+            rng.random_range(0..SUBJECTS.len())
+        };
+        let mood = if in_wave && rng.random_bool(0.8) {
+            self.wave.mood
+        } else {
+            weighted(
+                rng,
+                &[
+                    (Mood::Negative, 30),
+                    (Mood::Neutral, 35),
+                    (Mood::Positive, 35),
+                ],
+            )
+        };
+        let subject = &SUBJECTS[subject];
+        let (language, text) = if rng.random_bool(FOREIGN_SHARE) {
+            let language = LANGUAGES.choose(rng).expect("there are languages");
+            (language.tag, foreign(rng, language, mood, subject))
+        } else {
+            ("en", english(rng, source, mood, subject))
+        };
+        // Squaring favours low numbers: few authors write much.
+        let author = (rng.random::<f64>().powi(2) * f64::from(AUTHORS)) as u32;
+        PostFields {
+            id: Some(format!("{}-{:08}", source.name(), self.count)),
+            text,
+            author: Some(format!("user{author:04}")),
+            source: Some(source.name().to_owned()),
+            subject: Some(subject.name.to_owned()),
+            // Not every feed knows the language.
+            language: rng.random_bool(0.8).then(|| language.to_owned()),
+            label: None,
+            event_time: Some(now - lateness(rng)),
+        }
+    }
+
+    fn fault(&mut self) -> Option<faults::Fault> {
+        let mut roll = self.rng.random_range(0..10_000);
+        for (fault, share) in FAULTS {
+            if roll < share {
+                return Some(fault);
+            }
+            roll -= share;
+        }
+        None
+    }
+}
+
+impl Wave {
+    fn roll(rng: &mut ChaCha8Rng) -> Self {
+        Self {
+            subject: rng.random_range(0..SUBJECTS.len()),
+            mood: weighted(rng, &[(Mood::Negative, 3), (Mood::Positive, 2)]),
+        }
+    }
+}
+
+/// How long before its arrival a post was written: mostly a moment, sometimes minutes.
+fn lateness(rng: &mut ChaCha8Rng) -> TimeDelta {
+    let most = if rng.random_bool(0.05) {
+        600_000
+    } else {
+        3_000
+    };
+    TimeDelta::milliseconds(rng.random_range(0..most))
+}
+
+/// Takes one of a list, each as likely as its weight says.
+fn weighted<T: Copy>(rng: &mut ChaCha8Rng, choices: &[(T, u32)]) -> T {
+    choices
+        .choose_weighted(rng, |(_, weight)| *weight)
+        .expect("the weights are positive")
+        .0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn posts(seed: u64, count: usize) -> Vec<Post> {
+        let mut feed = Feed::new(seed);
+        let start = DateTime::from_timestamp(1_700_000_000, 0).expect("a time of this century");
+        (0..count)
+            .map(|i| feed.next_post(start + TimeDelta::milliseconds(i as i64)))
+            .collect()
+    }
+
+    fn objects(posts: &[Post]) -> Vec<Value> {
+        posts
+            .iter()
+            .filter_map(|post| serde_json::from_slice(post.value.as_deref()?).ok())
+            .collect()
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_posts_and_another_seed_others() {
+        assert_eq!(posts(7, 500), posts(7, 500));
+        assert_ne!(posts(7, 500), posts(8, 500));
+    }
+
+    #[test]
+    fn a_few_thousand_posts_hold_every_source_subject_language_and_fault() {
+        let posts = posts(1, 20_000);
+        let objects = objects(&posts);
+        let distinct = |member: &str| {
+            let values = objects
+                .iter()
+                .filter_map(|object| object.get(member)?.as_str());
+            values.map(str::to_owned).collect::<HashSet<_>>()
+        };
+        assert_eq!(distinct("source").len(), Source::ALL.len());
+        assert_eq!(distinct("subject").len(), SUBJECTS.len());
+        assert_eq!(distinct("language").len(), LANGUAGES.len() + 1);
+        assert!(distinct("author").len() > 2_000);
+        let texts = distinct("text");
+        assert!(texts.len() > 9_000, "only {} different texts", texts.len());
+        for needle in ["https://", "#", "@", "😡", "🎉", "\u{0}", "★"] {
+            assert!(
+                texts.iter().any(|text| text.contains(needle)),
+                "no text has {needle:?}"
+            );
+        }
+        assert!(
+            texts.iter().any(|text| text.len() > 10_000),
+            "no text is very long"
+        );
+
+        let tombstones = posts.iter().filter(|post| post.value.is_none()).count();
+        let broken = posts
+            .iter()
+            .filter(|post| {
+                post.value
+                    .as_deref()
+                    .is_some_and(|v| std::str::from_utf8(v).is_err())
+            })
+            .count();
+        let not_json = posts.iter().filter(|post| post.value.is_some()).count() - objects.len();
+        let no_text = objects
+            .iter()
+            .filter(|object| {
+                object
+                    .get("text")
+                    .and_then(Value::as_str)
+                    .is_none_or(|t| t.trim().is_empty())
+            })
+            .count();
+        for (what, count) in [
+            ("tombstone", tombstones),
+            ("broken UTF-8", broken),
+            ("not JSON", not_json),
+            ("no text", no_text),
+        ] {
+            assert!((20..600).contains(&count), "{count} of 20,000 are {what}");
+        }
+    }
+
+    #[test]
+    fn event_times_are_near_the_present_but_for_a_few_wild_ones() {
+        let posts = posts(3, 5_000);
+        let wild = posts
+            .iter()
+            .zip(objects(&posts).iter())
+            .filter_map(|(_, object)| object["event_time"].as_str().map(str::to_owned))
+            .filter(|time| !time.starts_with("2023-11-14"))
+            .count();
+        assert!((1..50).contains(&wild), "{wild} wild times");
+    }
+
+    #[test]
+    fn a_wave_makes_one_subject_stand_out() {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for object in objects(&posts(5, WAVE as usize)) {
+            if let Some(subject) = object["subject"].as_str() {
+                *counts.entry(subject.to_owned()).or_default() += 1;
+            }
+        }
+        let most = counts.values().max().copied().unwrap_or_default();
+        let rest = WAVE as usize - most;
+        assert!(
+            most > rest / (SUBJECTS.len() - 1) * 3,
+            "the loudest subject has {most} of {WAVE}"
+        );
+    }
+}
