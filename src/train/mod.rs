@@ -1,5 +1,33 @@
 //! Fine-tuning: from labelled text to a model bundle.
+//!
+//! In the order of a run: the recipe ([`recipe`]) names files, which become examples ([`data`],
+//! [`escape`]), which are split ([`split`]) and tokenised ([`tokens`]); batches of them ([`batches`],
+//! [`packed`]) go through the model ([`encoder`], [`layer`], [`ops`]) whose weights ([`weights`],
+//! [`layout`]) the optimiser ([`optimise`]) moves; [`run`] holds it together and [`checkpoint`] writes
+//! the classifier in Hugging Face's layout.
 
+pub mod backbone;
+pub mod batches;
+pub mod bert;
 pub mod bundle;
 pub mod calibrate;
+pub mod checkpoint;
+pub mod cli;
+pub mod data;
+pub mod encoder;
+pub mod error;
+pub mod escape;
 pub mod evaluate;
+pub mod layer;
+pub mod layout;
+pub mod ops;
+pub mod optimise;
+pub mod packed;
+pub mod progress;
+pub mod recipe;
+pub mod run;
+pub mod scores;
+pub mod split;
+pub mod tokens;
+pub mod trainer;
+pub mod weights;

@@ -1,0 +1,54 @@
+//! Run-time choice of instruction set for plain loops.
+
+/// Runs `body` compiled for the widest vectors the processor has (AVX-512, AVX2 or the baseline).
+///
+/// The compiler vectorises what is inlined into `body`: give it loops and `#[inline(always)]`
+/// functions, not calls.
+#[inline(always)]
+pub fn vectorised<R>(body: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(body)
+}
+
+/// Partial sums kept apart so that a float reduction can be vectorised without reordering one sum.
+pub const LANES: usize = 16;
+
+/// Sum of `f(i)` for `i < length`, in `LANES` interleaved partial sums.
+#[inline(always)]
+pub fn sum_by(length: usize, f: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let whole = length - length % LANES;
+    let mut base = 0;
+    while base < whole {
+        for (lane, partial) in lanes.iter_mut().enumerate() {
+            *partial += f(base + lane);
+        }
+        base += LANES;
+    }
+    let mut total: f32 = lanes.iter().sum();
+    for i in whole..length {
+        total += f(i);
+    }
+    total
+}
+
+/// Inner product of two slices of one length.
+#[inline(always)]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let b = &b[..a.len()];
+    sum_by(a.len(), |i| a[i] * b[i])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vectorised_sum_covers_the_tail() {
+        for length in [0, 1, 15, 16, 17, 100] {
+            let values: Vec<f32> = (0..length).map(|i| i as f32).collect();
+            let ones = vec![1.0; length];
+            let total = vectorised(|| dot(&values, &ones));
+            assert_eq!(total, (0..length).sum::<usize>() as f32);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What a run tells while it goes: a bar for a person, JSON lines for a program.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::data::Fault;
+
+/// A moment of a run.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A line of the data gave no example.
+    Fault(Fault),
+    /// The data was read and split.
+    Data {
+        /// Files read.
+        files: usize,
+        /// Examples to train on.
+        train: usize,
+        /// Examples to validate with.
+        validation: usize,
+        /// Examples to test with.
+        test: usize,
+        /// Lines that gave no example.
+        faults: usize,
+        /// Lines left out because their id had occurred before.
+        repeated: usize,
+        /// Those among them whose label differed.
+        conflicting: usize,
+        /// Examples a split by time could not place.
+        undated: usize,
+        /// Mean length of a training example.
+        mean_tokens: f64,
+        /// Training examples at the length limit.
+        cut_off: usize,
+    },
+    /// Training begins.
+    Start {
+        /// Values that are trained.
+        parameters: usize,
+        /// Steps to do.
+        steps: usize,
+        /// Tensors the backbone lacked, drawn afresh.
+        drawn: Vec<String>,
+    },
+    /// A step was done.
+    Step {
+        /// Number of the step, from 1.
+        step: usize,
+        /// Steps to do in all.
+        steps: usize,
+        /// Loss, averaged over recent steps.
+        loss: f64,
+        /// Norm of the gradient before clipping.
+        gradient_norm: f64,
+        /// Learning rate.
+        rate: f64,
+        /// Since training began.
+        seconds: f64,
+        /// Estimate of what is left.
+        seconds_left: f64,
+    },
+    /// The validation examples were scored.
+    Validation {
+        /// Number of the epoch, from 1.
+        epoch: usize,
+        /// Macro-averaged recall.
+        macro_recall: f64,
+        /// Accuracy.
+        accuracy: f64,
+    },
+    /// The classifier's folder was written.
+    Checkpoint {
+        /// Number of the epoch, from 1.
+        epoch: usize,
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+/// Where events go.
+pub enum Progress {
+    /// A bar on the terminal.
+    Bar {
+        /// The bar.
+        bar: ProgressBar,
+        /// Latest validation score, for the bar.
+        score: Option<f64>,
+        /// Faults shown so far.
+        faults: usize,
+    },
+    /// A JSON line an event on standard output; steps only every so often.
+    Lines,
+    /// Nowhere.
+    Silent,
+}
+
+/// Steps between two JSON lines about steps.
+const LINE_EVERY: usize = 25;
+/// Faults a person is shown one by one; JSON lines name all of them.
+const FAULTS_SHOWN: usize = 20;
+
+impl Progress {
+    /// A bar where a person watches, JSON lines otherwise or when asked for.
+    pub fn new(json: bool) -> Self {
+        if json || !std::io::stderr().is_terminal() {
+            return Self::Lines;
+        }
+        let style = "{elapsed_precise} {bar:32} {pos}/{len} {msg} {eta} left";
+        let style =
+            ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(0).with_style(style);
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Self::Bar {
+            bar,
+            score: None,
+            faults: 0,
+        }
+    }
+
+    /// Tells one event.
+    pub fn tell(&mut self, event: &Event) {
+        match self {
+            Self::Silent => {}
+            Self::Lines => {
+                if let Event::Step { step, steps, .. } = event
+                    && step % LINE_EVERY != 0
+                    && step != steps
+                {
+                    return;
+                }
+                if let Ok(line) = serde_json::to_string(event) {
+                    // A reader that went away must not stop the training.
+                    let _ = writeln!(std::io::stdout().lock(), "{line}");
+                }
+            }
+            Self::Bar { bar, score, faults } => {
+                if let Event::Fault(_) = event {
+                    *faults += 1;
+                }
+                show(bar, score, *faults, event);
+            }
+        }
+    }
+}
+
+fn show(bar: &ProgressBar, score: &mut Option<f64>, faults: usize, event: &Event) {
+    match event {
+        Event::Fault(fault) if faults <= FAULTS_SHOWN => {
+            bar.println(format!(
+                "skipped {}:{}: {}",
+                fault.file.display(),
+                fault.line,
+                fault.reason
+            ));
+        }
+        Event::Fault(_) => {}
+        Event::Data {
+            files,
+            train,
+            validation,
+            test,
+            faults,
+            repeated,
+            conflicting,
+            ..
+        } => {
+            bar.println(format!(
+                "{files} files: {train} examples to train on, {validation} to validate with, {test} to test with"
+            ));
+            bar.println(format!(
+                "left out: {faults} lines with faults, {repeated} repeated ids ({conflicting} with another label)"
+            ));
+        }
+        Event::Start {
+            parameters, steps, ..
+        } => {
+            bar.set_length(*steps as u64);
+            bar.println(format!(
+                "training {:.1} million values in {steps} steps",
+                *parameters as f64 / 1e6
+            ));
+        }
+        Event::Step { step, loss, .. } => {
+            let score = score
+                .map(|score| format!(", validation {score:.3}"))
+                .unwrap_or_default();
+            bar.set_message(format!("loss {loss:.3}{score}"));
+            bar.set_position(*step as u64);
+        }
+        Event::Validation {
+            epoch,
+            macro_recall,
+            accuracy,
+        } => {
+            *score = Some(*macro_recall);
+            bar.println(format!(
+                "epoch {epoch}: macro recall {macro_recall:.4}, accuracy {accuracy:.4}"
+            ));
+        }
+        Event::Checkpoint { folder, .. } => bar.println(format!("wrote {}", folder.display())),
+    }
+}

@@ -1,0 +1,396 @@
+//! The recipe: one TOML file that says everything about a fine-tuning run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::batches::BatchSize;
+use super::error::TrainError;
+use super::escape::Escape;
+
+/// A fine-tuning run. Unknown keys are refused, so that a typo never passes silently.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What starts every random choice: new heads, order, dropout.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// Where the pre-trained encoder comes from.
+    pub backbone: Backbone,
+    /// The classes, in the order of their indices.
+    pub labels: Labels,
+    /// The files with labelled text.
+    pub data: Vec<Source>,
+    /// Which examples validate.
+    #[serde(default)]
+    pub split: Split,
+    /// How the text is prepared.
+    #[serde(default)]
+    pub text: TextOptions,
+    /// Hyper-parameters.
+    #[serde(default)]
+    pub training: Training,
+    /// Where the results go.
+    #[serde(default)]
+    pub output: Output,
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+/// Where the pre-trained encoder comes from: a folder, or a model of the Hugging Face hub.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Backbone {
+    /// A folder with `config.json`, `model.safetensors` and `tokenizer.json`.
+    Folder(PathBuf),
+    /// `owner/name` on the hub, with `@revision` if not the main one. Honours `HF_ENDPOINT` and the
+    /// hub's cache.
+    Hub(String),
+}
+
+/// The classes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Labels {
+    /// Names, in the order of their indices.
+    pub names: Vec<String>,
+    /// What stands in the files for a name, where it is not the name itself.
+    #[serde(default)]
+    pub map: BTreeMap<String, String>,
+}
+
+impl Labels {
+    /// Index of the class that `raw` stands for.
+    pub fn index(&self, raw: &str) -> Option<u32> {
+        let raw = raw.trim();
+        let name = self.map.get(raw).map_or(raw, String::as_str);
+        self.names
+            .iter()
+            .position(|known| known == name)
+            .map(|index| index as u32)
+    }
+}
+
+/// What the examples of a file are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// To learn from; the split may take some of them for validation.
+    Train,
+    /// To calibrate and to choose by.
+    Validation,
+    /// To measure with, once.
+    Test,
+}
+
+/// The form of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Tab-separated, without quoting.
+    Tsv,
+    /// Comma-separated, quoted as in RFC 4180.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+impl Format {
+    /// The ending of such files' names.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Tsv => "tsv",
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        }
+    }
+}
+
+/// A file of labelled text, or a folder of such files.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Relative paths start at `--data`, or else at `TIDEWATCH_DATA`, or else at the recipe's folder.
+    /// A folder stands for its files with the format's ending, in the order of their names.
+    pub path: PathBuf,
+    /// What its examples are for.
+    #[serde(default = "train_role")]
+    pub role: Role,
+    /// Its form.
+    pub format: Format,
+    /// Whether the first line names the columns (TSV and CSV). Needed for columns given by name.
+    #[serde(default)]
+    pub header: bool,
+    /// Where its fields are.
+    pub columns: Columns,
+}
+
+fn train_role() -> Role {
+    Role::Train
+}
+
+/// Where the fields of an example are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Columns {
+    /// What identifies an example; of repeated ids the first is kept.
+    #[serde(default)]
+    pub id: Option<Column>,
+    /// The text.
+    pub text: Column,
+    /// The label.
+    pub label: Column,
+    /// The time, for a split by time: RFC 3339, or seconds or milliseconds since 1970.
+    #[serde(default)]
+    pub time: Option<Column>,
+}
+
+/// A column, by its number (from 0) or by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Column {
+    /// Number of the column, from 0.
+    Number(usize),
+    /// Its name in the header, or the key in a JSON object.
+    Name(String),
+}
+
+/// Which of the training examples validate instead.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Split {
+    /// None: files with the role `validation` do.
+    #[default]
+    Given,
+    /// Those from `from` on.
+    Time {
+        /// The first moment of the validation span.
+        from: DateTime<Utc>,
+        /// Where an example's time comes from.
+        #[serde(default)]
+        source: TimeSource,
+    },
+    /// A share of them, chosen by a hash of the id (of the text, where there is none).
+    Hash {
+        /// Between 0 and 1.
+        share: f64,
+    },
+}
+
+/// Where an example's time comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeSource {
+    /// The time column.
+    #[default]
+    Column,
+    /// The id, which is a Twitter snowflake.
+    Snowflake,
+}
+
+/// How the text is prepared.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TextOptions {
+    /// Escapes to undo, in this order.
+    pub unescape: Vec<Escape>,
+}
+
+/// Hyper-parameters.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Training {
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Passes over the training examples.
+    pub epochs: usize,
+    /// When a batch is full: `{ sequences = 32 }` or `{ tokens = 1024 }`.
+    pub batch: BatchSize,
+    /// Share of the steps over which the learning rate rises.
+    pub warm_up: f64,
+    /// Decoupled weight decay; biases and layer norms are spared.
+    pub weight_decay: f64,
+    /// Tokens of a text that are read, special tokens included; the rest is cut off.
+    pub max_tokens: usize,
+    /// Largest norm of the gradient.
+    pub clip: f64,
+    /// Dropout, where not what the backbone's configuration says.
+    pub dropout: Option<f32>,
+    /// Parts a batch is cut into, each computed by one thread. Results depend on it only in the order
+    /// of additions.
+    pub shards: usize,
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self {
+            learning_rate: 8e-5,
+            epochs: 2,
+            batch: BatchSize::Sequences(32),
+            warm_up: 0.1,
+            weight_decay: 0.01,
+            max_tokens: 96,
+            clip: 1.0,
+            dropout: None,
+            shards: 2,
+        }
+    }
+}
+
+/// Where the results go.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Output {
+    /// Name of the model.
+    pub name: String,
+    /// Folder for the results.
+    pub folder: PathBuf,
+    /// Macro-averaged recall on validation under which the model is not used (exit code 3).
+    pub min_macro_recall: Option<f64>,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self {
+            name: "tidewatch".into(),
+            folder: "model".into(),
+            min_macro_recall: None,
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads and checks a recipe.
+    pub fn load(path: &Path) -> Result<Self, TrainError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| TrainError::read(path, source))?;
+        let refuse = |reason: String| TrainError::Recipe {
+            path: path.into(),
+            reason,
+        };
+        let recipe: Self = toml::from_str(&text).map_err(|source| refuse(source.to_string()))?;
+        match recipe.fault() {
+            Some(reason) => Err(refuse(reason)),
+            None => Ok(recipe),
+        }
+    }
+
+    /// What is wrong with the values, as a sentence, if anything is.
+    pub fn fault(&self) -> Option<String> {
+        let t = &self.training;
+        let unknown = self
+            .labels
+            .map
+            .values()
+            .find(|name| !self.labels.names.contains(name));
+        let checks = [
+            (
+                self.labels.names.len() < 2,
+                "labels.names needs at least two classes".to_owned(),
+            ),
+            (self.data.is_empty(), "[[data]] names no file".to_owned()),
+            (
+                !self.data.iter().any(|source| source.role == Role::Train),
+                "no [[data]] file has the role \"train\"".to_owned(),
+            ),
+            (
+                t.epochs == 0,
+                "training.epochs must be at least 1".to_owned(),
+            ),
+            (
+                t.shards == 0,
+                "training.shards must be at least 1".to_owned(),
+            ),
+            (
+                t.max_tokens < 3,
+                "training.max_tokens must be at least 3".to_owned(),
+            ),
+            (
+                t.learning_rate.is_nan() || t.learning_rate <= 0.0,
+                "training.learning_rate must be above 0".to_owned(),
+            ),
+            (
+                t.clip.is_nan() || t.clip <= 0.0,
+                "training.clip must be above 0".to_owned(),
+            ),
+            (
+                !(0.0..1.0).contains(&t.warm_up),
+                "training.warm_up must be at least 0 and below 1".to_owned(),
+            ),
+            (
+                t.dropout.is_some_and(|rate| !(0.0..1.0).contains(&rate)),
+                "training.dropout must be at least 0 and below 1".to_owned(),
+            ),
+            (
+                matches!(self.split, Split::Hash { share } if !(share > 0.0 && share < 1.0)),
+                "split.share must be between 0 and 1".to_owned(),
+            ),
+            (
+                unknown.is_some(),
+                format!(
+                    "labels.map leads to \"{}\", which labels.names lacks",
+                    unknown.map_or("", |n| n)
+                ),
+            ),
+        ];
+        checks
+            .into_iter()
+            .find(|(wrong, _)| *wrong)
+            .map(|(_, reason)| reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = r#"
+        backbone = { folder = "encoder" }
+        labels = { names = ["negative", "positive"], map = { "0" = "negative" } }
+        [[data]]
+        path = "a.tsv"
+        format = "tsv"
+        columns = { text = 1, label = "kind" }
+    "#;
+
+    #[test]
+    fn a_minimal_recipe_gets_the_documented_defaults() {
+        let recipe: Recipe = toml::from_str(MINIMAL).unwrap();
+        assert_eq!(recipe.fault(), None);
+        assert_eq!(recipe.training.learning_rate, 8e-5);
+        assert_eq!(recipe.training.batch, BatchSize::Sequences(32));
+        assert_eq!(recipe.data[0].role, Role::Train);
+        assert_eq!(recipe.data[0].columns.label, Column::Name("kind".into()));
+        assert_eq!(recipe.labels.index(" 0 "), Some(0));
+        assert_eq!(recipe.labels.index("positive"), Some(1));
+        assert_eq!(recipe.labels.index("mixed"), None);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let text = format!("{MINIMAL}\n[training]\nlearning_rat = 1e-4\n");
+        let error = toml::from_str::<Recipe>(&text).unwrap_err().to_string();
+        assert!(error.contains("learning_rat"), "{error}");
+    }
+
+    #[test]
+    fn a_label_map_that_leads_nowhere_is_refused() {
+        let recipe: Recipe =
+            toml::from_str(&MINIMAL.replace("\"negative\" }", "\"bad\" }")).unwrap();
+        assert!(recipe.fault().unwrap().contains("\"bad\""));
+    }
+
+    #[test]
+    fn the_shipped_recipes_are_valid() {
+        for name in ["semeval-time.toml", "default.toml"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("recipes")
+                .join(name);
+            Recipe::load(&path).unwrap();
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The model's weights: read from and written to a safetensors file with Hugging Face's names.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use super::error::TrainError;
+use super::layout::{Layout, Spec};
+
+/// All weights of a classifier, as its [`Layout`] lays them out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    /// Every tensor but the words.
+    pub dense: Vec<f32>,
+    /// The word embedding table, a row a token.
+    pub words: Vec<f32>,
+}
+
+/// Spread of the normal distribution new heads are drawn from (BERT's `initializer_range`).
+const NEW_HEAD_DEVIATION: f32 = 0.02;
+
+/// The tensors a plain encoder may lack: they are drawn afresh.
+fn may_be_new(name: &str) -> bool {
+    name.starts_with("classifier.") || name.starts_with("bert.pooler.")
+}
+
+impl Weights {
+    /// All zero.
+    pub fn zeros(layout: &Layout) -> Self {
+        Self {
+            dense: vec![0.0; layout.dense_len()],
+            words: vec![0.0; layout.words.range.len()],
+        }
+    }
+
+    /// Reads `model.safetensors`; names may lack the `bert.` prefix. A missing head or pooler, or a
+    /// head for another number of labels, is drawn from the seed; its tensors' names are returned.
+    pub fn load(
+        file: &Path,
+        layout: &Layout,
+        seed: u64,
+    ) -> Result<(Self, Vec<String>), TrainError> {
+        let bytes = std::fs::read(file).map_err(|source| TrainError::read(file, source))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|source| {
+            TrainError::backbone(file, format!("is no safetensors file ({source})"))
+        })?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut weights = Self::zeros(layout);
+        let mut drawn = Vec::new();
+        fill(&tensors, &layout.words, &mut weights.words, file)?;
+        for spec in &layout.dense {
+            let values = &mut weights.dense[spec.range.clone()];
+            let found = find(&tensors, &spec.name);
+            if may_be_new(&spec.name) && found.as_ref().is_none_or(|t| t.shape() != spec.shape) {
+                if spec.decays {
+                    values
+                        .iter_mut()
+                        .for_each(|value| *value = NEW_HEAD_DEVIATION * standard_normal(&mut rng));
+                }
+                drawn.push(spec.name.clone());
+            } else {
+                fill(&tensors, spec, values, file)?;
+            }
+        }
+        Ok((weights, drawn))
+    }
+
+    /// Writes all tensors as float32 to a safetensors file.
+    pub fn save(&self, layout: &Layout, file: &Path) -> Result<(), TrainError> {
+        let tensors: Vec<(&Spec, Vec<u8>)> =
+            std::iter::once((&layout.words, self.words.as_slice()))
+                .chain(
+                    layout
+                        .dense
+                        .iter()
+                        .map(|spec| (spec, &self.dense[spec.range.clone()])),
+                )
+                .map(|(spec, values)| {
+                    (
+                        spec,
+                        values
+                            .iter()
+                            .flat_map(|value| value.to_le_bytes())
+                            .collect(),
+                    )
+                })
+                .collect();
+        let views = tensors
+            .iter()
+            .map(|(spec, bytes)| {
+                Ok((
+                    spec.name.as_str(),
+                    TensorView::new(Dtype::F32, spec.shape.clone(), bytes)?,
+                ))
+            })
+            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+            .map_err(|source| TrainError::write(file, source))?;
+        // The `format` entry is what transformers looks for before it reads a file.
+        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        safetensors::serialize_to_file(views, Some(metadata), file)
+            .map_err(|source| TrainError::write(file, source))
+    }
+}
+
+fn find<'a>(tensors: &SafeTensors<'a>, name: &str) -> Option<TensorView<'a>> {
+    let bare = name.strip_prefix("bert.").unwrap_or(name);
+    tensors.tensor(name).or_else(|_| tensors.tensor(bare)).ok()
+}
+
+fn fill(
+    tensors: &SafeTensors<'_>,
+    spec: &Spec,
+    values: &mut [f32],
+    file: &Path,
+) -> Result<(), TrainError> {
+    let tensor = find(tensors, &spec.name)
+        .ok_or_else(|| TrainError::backbone(file, format!("lacks the tensor {}", spec.name)))?;
+    if tensor.shape() != spec.shape {
+        let (is, wanted) = (tensor.shape(), &spec.shape);
+        return Err(TrainError::backbone(
+            file,
+            format!(
+                "has {} in shape {is:?}, but config.json asks for {wanted:?}",
+                spec.name
+            ),
+        ));
+    }
+    let data = tensor.data();
+    match tensor.dtype() {
+        Dtype::F32 => {
+            for (value, bytes) in values.iter_mut().zip(data.as_chunks::<4>().0) {
+                *value = f32::from_le_bytes(*bytes);
+            }
+        }
+        Dtype::BF16 => {
+            for (value, bytes) in values.iter_mut().zip(data.as_chunks::<2>().0) {
+                *value = f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16);
+            }
+        }
+        other => {
+            let reason = format!(
+                "holds {} as {other:?}; float32 and bfloat16 can be read",
+                spec.name
+            );
+            return Err(TrainError::backbone(file, reason));
+        }
+    }
+    Ok(())
+}
+
+/// One draw from the standard normal distribution (Box and Muller).
+fn standard_normal(rng: &mut ChaCha8Rng) -> f32 {
+    let (u, v): (f32, f32) = (rng.random(), rng.random());
+    (-2.0 * (1.0 - u).ln()).sqrt() * (std::f32::consts::TAU * v).cos()
+}
