@@ -14,6 +14,8 @@ pub struct StoreConfig {
     pub text: TextStorage,
     /// Days for which predictions are kept; older partitions are dropped.
     pub retention_days: u32,
+    /// Days for which the counts per minute are kept after their last change; they are small, so usually far longer.
+    pub rollup_retention_days: u32,
     /// Daily partitions made ahead of time.
     pub partitions_ahead: u32,
 }

@@ -1,3 +1,124 @@
 //! All SQL, a file for each family of tables.
+//!
+//! [`Store::claim`] and [`Store::write_chunk`] carry the exactly-once promise; [`Store::maintain`] keeps the tables
+//! within their window; [`Store::check`] says what is wrong with a database.
 
 pub mod config;
+
+mod clean;
+mod dead_letters;
+mod epochs;
+mod error;
+mod keys;
+mod models;
+mod predictions;
+mod rollups;
+mod schema;
+mod slices;
+mod write;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{Connection, Executor};
+use tokio::sync::RwLock;
+
+pub use epochs::Epochs;
+pub use error::StoreError;
+
+use config::{StoreConfig, TextStorage};
+
+/// How long to wait for a connection, new or from the pool.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Set on every connection. A client that vanished must not hold its locks for long: its successor waits for them.
+/// Whatever a chunk needs is done in a fraction of this.
+const SESSION: &str = "SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '30s'; \
+                       SET lock_timeout = '30s'; SET timezone = 'UTC'";
+
+/// Access to Postgres; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: PgPool,
+    options: PgConnectOptions,
+    text: TextStorage,
+    /// The numbers of the models seen so far, by version.
+    models: Arc<RwLock<HashMap<String, i32>>>,
+}
+
+impl Store {
+    /// Connects once, to tell a wrong URL or login from a server that is down, and opens the pool.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] where the server does not answer (retry), [`StoreError::Denied`] where it refuses.
+    pub async fn connect(config: &StoreConfig) -> Result<Self, StoreError> {
+        let options = options(config)?;
+        let connecting = PgConnection::connect_with(&options);
+        let target = format!("{}:{}", options.get_host(), options.get_port());
+        let connection = match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => {
+                return Err(match StoreError::from(error) {
+                    StoreError::Unavailable { problem } => {
+                        StoreError::unavailable(format!("{problem} (at {target})"))
+                    }
+                    other => other,
+                });
+            }
+            Err(_) => {
+                return Err(StoreError::unavailable(format!(
+                    "{target} did not answer within {} s",
+                    CONNECT_TIMEOUT.as_secs()
+                )));
+            }
+        };
+        connection.close().await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(config.max_connections)
+            .acquire_timeout(CONNECT_TIMEOUT)
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(SESSION).await.map(drop) })
+            })
+            .connect_lazy_with(options.clone());
+        Ok(Self {
+            pool,
+            options,
+            text: config.text,
+            models: Arc::default(),
+        })
+    }
+
+    /// Closes every connection, after those in use have been given back.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl fmt::Debug for Store {
+    /// Without the options, which would show the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+fn options(config: &StoreConfig) -> Result<PgConnectOptions, StoreError> {
+    let url = config.url.expose_secret();
+    let invalid = |problem: &str| {
+        StoreError::denied(format!(
+            "[postgres] url is not of the form postgres://user:password@host:port/database: {problem}"
+        ))
+    };
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(invalid("it does not begin with postgres://"));
+    }
+    let options = PgConnectOptions::from_str(url).map_err(|error| invalid(&error.to_string()))?;
+    Ok(options.application_name("tidewatch"))
+}

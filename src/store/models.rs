@@ -1,0 +1,39 @@
+//! The models that have scored something: predictions refer to them by a small number.
+
+use super::{Store, StoreError, clean};
+use crate::record::{ModelVersion, Problem};
+
+impl Store {
+    /// The number of a model, registered at first sight.
+    pub(super) async fn model_id(&self, model: &ModelVersion) -> Result<i32, StoreError> {
+        if let Some(&id) = self.models.read().await.get(&model.version) {
+            return Ok(id);
+        }
+        let labels: Vec<_> = model
+            .labels
+            .iter()
+            .map(|label| clean::name(label))
+            .collect();
+        // Outside any transaction: the number must outlive a chunk that is rolled back, since it is remembered here.
+        sqlx::query!(
+            "INSERT INTO models (version, labels, problem) VALUES ($1, $2, $3) ON CONFLICT (version) DO NOTHING",
+            model.version,
+            labels as _,
+            problem_name(model.problem),
+        )
+        .execute(&self.pool)
+        .await?;
+        let id = sqlx::query_scalar!("SELECT id FROM models WHERE version = $1", model.version)
+            .fetch_one(&self.pool)
+            .await?;
+        self.models.write().await.insert(model.version.clone(), id);
+        Ok(id)
+    }
+}
+
+fn problem_name(problem: Problem) -> &'static str {
+    match problem {
+        Problem::SingleLabel => "single_label",
+        Problem::MultiLabel => "multi_label",
+    }
+}

@@ -1,0 +1,133 @@
+//! Writing a chunk: one SQL transaction that replaces every trace of the chunk's messages.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::keys::Keys;
+use super::rollups::Deltas;
+use super::{Epochs, Store, StoreError, dead_letters, epochs, predictions};
+use crate::record::{DeadLetter, Origin, Outcome, RawMessage, Scored, ScoredChunk, TopicPartition};
+
+/// Whose earlier rows to look for before inserting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replace {
+    /// Those of messages below what was already written: none, unless the chunk is delivered again.
+    Redelivered,
+    /// Those of every message.
+    All,
+}
+
+impl Store {
+    /// Writes the outcomes of a chunk in one transaction, in place of whatever an earlier attempt left of its messages.
+    ///
+    /// `epochs` must hold the current epoch of every partition in the chunk, which is checked under a lock that is held
+    /// until the commit. After an error nothing is written, except that a connection lost during the commit leaves it
+    /// open; writing the same chunk again is always right.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Fenced`] where a partition has been claimed by another since: abandon the chunk.
+    /// [`StoreError::Unavailable`] where a retry may help.
+    pub async fn write_chunk(
+        &self,
+        chunk: &ScoredChunk,
+        epochs: &Epochs,
+    ) -> Result<(), StoreError> {
+        let model_id = self.model_id(&chunk.model).await?;
+        let rows = Rows::of(chunk);
+        match self
+            .attempt(chunk, &rows, epochs, model_id, Replace::Redelivered)
+            .await
+        {
+            // Somebody changed the tables by hand (restored a backup, say): look for every row.
+            Err(error) if error.is_unique_violation() => {
+                self.attempt(chunk, &rows, epochs, model_id, Replace::All)
+                    .await
+            }
+            result => result,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        chunk: &ScoredChunk,
+        rows: &Rows<'_>,
+        epochs: &Epochs,
+        model_id: i32,
+        replace: Replace,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let written = epochs::lock(&mut transaction, &rows.partitions, epochs).await?;
+        let mut deltas = Deltas::default();
+
+        let replaced: Keys<'_> = rows
+            .raw()
+            .filter(|raw| replace == Replace::All || is_written(&written, &raw.origin))
+            .collect();
+        predictions::delete(&mut transaction, &replaced, &mut deltas).await?;
+        dead_letters::delete(&mut transaction, &replaced).await?;
+
+        predictions::insert(
+            &mut transaction,
+            &rows.scored,
+            &chunk.model,
+            model_id,
+            self.text,
+        )
+        .await?;
+        dead_letters::insert(&mut transaction, &rows.dead, self.text).await?;
+        for scored in &rows.scored {
+            deltas.count(scored, &chunk.model);
+        }
+
+        epochs::advance(&mut transaction, &rows.next).await?;
+        deltas.apply(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+fn is_written(written: &BTreeMap<TopicPartition, i64>, origin: &Origin) -> bool {
+    written
+        .get(&origin.topic_partition())
+        .is_some_and(|&next| origin.offset < next)
+}
+
+/// A chunk's outcomes by table: each message once (the last outcome counts), ordered by origin.
+struct Rows<'a> {
+    scored: Vec<&'a Scored>,
+    dead: Vec<&'a DeadLetter>,
+    /// Every partition whose offsets will be committed with the chunk.
+    partitions: BTreeSet<&'a TopicPartition>,
+    /// For each partition, the offset after the last one written.
+    next: BTreeMap<TopicPartition, i64>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(chunk: &'a ScoredChunk) -> Self {
+        let latest: BTreeMap<&Origin, &Outcome> = chunk
+            .outcomes
+            .iter()
+            .map(|outcome| (&outcome.raw().origin, outcome))
+            .collect();
+        let mut rows = Self {
+            scored: Vec::with_capacity(latest.len()),
+            dead: Vec::new(),
+            partitions: chunk.offsets.0.keys().collect(),
+            next: BTreeMap::new(),
+        };
+        for (origin, outcome) in latest {
+            match outcome {
+                Outcome::Scored(scored) => rows.scored.push(scored),
+                Outcome::Dead(letter) => rows.dead.push(letter),
+            }
+            rows.next
+                .insert(origin.topic_partition(), origin.offset + 1);
+        }
+        rows
+    }
+
+    fn raw(&self) -> impl Iterator<Item = &'a RawMessage> {
+        let scored = self.scored.iter().map(|scored| &scored.message.raw);
+        scored.chain(self.dead.iter().map(|letter| &letter.raw))
+    }
+}
