@@ -30,6 +30,10 @@ pub enum DemoError {
     },
     #[error("cannot create the topic {topic}: {reason}; the user needs the right to create topics")]
     Topic { topic: String, reason: String },
+    #[error("a thread cannot be started: {source}")]
+    Thread { source: std::io::Error },
+    #[error(transparent)]
+    Replay(#[from] crate::replay::ReplayError),
     #[error(
         "scripts/kafka is not to be found in the current folder, beside the executable, or above them: run the demo inside a clone, or name a broker with --kafka"
     )]

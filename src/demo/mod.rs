@@ -5,8 +5,18 @@ mod broker;
 mod error;
 mod feed;
 mod postgres;
+mod pump;
+mod reader;
+mod servers;
+mod tally;
+mod window;
 
 pub use broker::{ApacheBroker, EmbeddedBroker, PARTITION_BYTES, find_upwards};
 pub use error::DemoError;
 pub use feed::Feed;
 pub use postgres::PrivatePostgres;
+pub use pump::{Fed, Limits, Posts, Pump};
+pub use reader::{OutcomeTopics, Reader};
+pub use servers::{BrokerChoice, Servers};
+pub use tally::{Example, Outcome, Tally};
+pub use window::{WINDOW_BYTES, Window, cost};

@@ -84,6 +84,13 @@ impl PrivatePostgres {
         &self.url
     }
 
+    /// `host:port`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        let after_user = self.url.rsplit('@').next().unwrap_or_default();
+        after_user.split('/').next().unwrap_or_default()
+    }
+
     fn stop(&self) -> Result<(), DemoError> {
         let mut last = Ok(());
         // `fast` ends sessions in order; `immediate` ends a server that would not.
@@ -324,12 +331,7 @@ mod tests {
             .arg(server.url());
         let answer = psql.output().expect("psql runs");
         assert_eq!(String::from_utf8_lossy(&answer.stdout).trim(), "42");
-        let address = server
-            .url()
-            .split(['@', '/'])
-            .nth(3)
-            .expect("the URL has an address")
-            .to_owned();
+        let address = server.address().to_owned();
         let no_password = server.url().replacen(&server.url()[21..53], "wrong", 1);
         let mut psql = server.runner.command("psql");
         let refused = psql

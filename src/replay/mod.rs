@@ -16,5 +16,5 @@ pub use error::{LineFault, ReplayError};
 pub use feeder::{Deliveries, Feeder, OnDelivery};
 pub use fields::{Format, ReadOptions};
 pub use post::{Post, PostFields};
-pub use records::{Line, Records};
+pub use records::{Line, Records, by_event_time};
 pub use schedule::{Pace, Schedule};

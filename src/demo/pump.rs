@@ -1,0 +1,211 @@
+//! The thread that feeds the input topic: when posts are due, and no more than there is room for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+
+use super::error::DemoError;
+use super::feed::Feed;
+use super::window::{Window, cost};
+use crate::replay::{Deliveries, Feeder, Line, ReplayError, Schedule};
+
+/// How often a waiting feed looks whether it should stop.
+const TICK: Duration = Duration::from_millis(50);
+/// How long the broker may take to acknowledge the last posts.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where posts come from.
+pub enum Posts {
+    /// The built-in feed, without end.
+    Feed(Box<Feed>),
+    /// A file, in its order or by event time.
+    File(Box<dyn Iterator<Item = Result<Line, ReplayError>> + Send>),
+}
+
+/// When the feed ends by itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    pub messages: Option<u64>,
+    pub time: Option<Duration>,
+}
+
+/// What was fed.
+#[derive(Debug, Clone, Default)]
+pub struct Fed {
+    pub deliveries: Deliveries,
+    /// Lines of a file that give no post.
+    pub malformed: u64,
+}
+
+/// A running feed; dropping it stops and joins it.
+pub struct Pump {
+    stop: Arc<AtomicBool>,
+    feeder: Arc<Feeder>,
+    thread: Option<JoinHandle<Result<u64, ReplayError>>>,
+}
+
+impl Pump {
+    /// Begins to send.
+    ///
+    /// # Errors
+    ///
+    /// The thread cannot be started.
+    pub fn start(
+        posts: Posts,
+        schedule: Schedule,
+        limits: Limits,
+        feeder: Feeder,
+        window: Arc<Window>,
+    ) -> Result<Self, DemoError> {
+        let feeder = Arc::new(feeder);
+        let stop = Arc::new(AtomicBool::new(false));
+        let run = Run {
+            posts,
+            schedule,
+            limits,
+            feeder: Arc::clone(&feeder),
+            window,
+            stop: Arc::clone(&stop),
+        };
+        let thread = std::thread::Builder::new()
+            .name("demo-feed".into())
+            .spawn(move || run.run())
+            .map_err(|source| DemoError::Thread { source })?;
+        Ok(Self {
+            stop,
+            feeder,
+            thread: Some(thread),
+        })
+    }
+
+    /// What was sent so far.
+    #[must_use]
+    pub fn deliveries(&self) -> Deliveries {
+        self.feeder.deliveries()
+    }
+
+    /// Whether the feed has ended: its limit or its file's end is reached, or it was stopped.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Asks the feed to end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the feed and waits until everything sent is acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be read to its end.
+    pub fn finish(mut self) -> Result<Fed, DemoError> {
+        self.stop();
+        let malformed = match self.thread.take() {
+            Some(thread) => thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
+            None => 0,
+        };
+        Ok(Fed {
+            deliveries: self.feeder.deliveries(),
+            malformed,
+        })
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::warn!("the feed's thread had ended by a panic");
+        }
+    }
+}
+
+struct Run {
+    posts: Posts,
+    schedule: Schedule,
+    limits: Limits,
+    feeder: Arc<Feeder>,
+    window: Arc<Window>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Run {
+    /// Sends until the end; returns how many lines were malformed.
+    fn run(mut self) -> Result<u64, ReplayError> {
+        let start = Instant::now();
+        let mut malformed = 0;
+        let mut sent = 0;
+        while !self.ended(start) && self.limits.messages.is_none_or(|limit| sent < limit) {
+            match self.next_post() {
+                None => break,
+                Some(Err(error)) => return Err(error),
+                Some(Ok(Line::Malformed(fault))) => {
+                    malformed += 1;
+                    tracing::warn!("malformed line: {fault}");
+                }
+                Some(Ok(Line::Post(post))) => {
+                    let due = start + self.schedule.due(post.event_time);
+                    let cost = cost(&post);
+                    if !self.wait_until(due, start) || !self.wait_for_room(cost, start) {
+                        break;
+                    }
+                    self.feeder.send(&post, cost);
+                    sent += 1;
+                }
+            }
+        }
+        if self.feeder.flush(FLUSH_TIMEOUT).is_err() {
+            tracing::warn!(
+                "the broker has not acknowledged every post within {} s",
+                FLUSH_TIMEOUT.as_secs()
+            );
+        }
+        Ok(malformed)
+    }
+
+    fn next_post(&mut self) -> Option<Result<Line, ReplayError>> {
+        match &mut self.posts {
+            Posts::Feed(feed) => Some(Ok(Line::Post(feed.next_post(Utc::now())))),
+            Posts::File(lines) => lines.next(),
+        }
+    }
+
+    fn ended(&self, start: Instant) -> bool {
+        self.stop.load(Ordering::Relaxed)
+            || self
+                .limits
+                .time
+                .is_some_and(|limit| start.elapsed() >= limit)
+    }
+
+    fn wait_until(&self, due: Instant, start: Instant) -> bool {
+        loop {
+            if self.ended(start) {
+                return false;
+            }
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            std::thread::sleep(left.min(TICK));
+        }
+    }
+
+    fn wait_for_room(&self, cost: usize, start: Instant) -> bool {
+        while !self.ended(start) {
+            if self.window.enter(cost, TICK) {
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,180 @@
+//! Reading outcomes along while the demo runs.
+//!
+//! The embedded broker keeps only the latest of each partition, so whoever counts at the end finds too little: this reader
+//! keeps up from the first message on.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+use serde::Deserialize;
+
+use super::error::DemoError;
+use super::tally::{Example, Outcome, Tally};
+use super::window::Window;
+
+/// The topics that outcomes are read from, and how many partitions each has.
+#[derive(Debug, Clone)]
+pub struct OutcomeTopics {
+    pub results: String,
+    pub dead_letters: String,
+    pub partitions: i32,
+}
+
+/// A thread that reads every outcome; dropping it ends the thread.
+pub struct Reader {
+    tally: Arc<Mutex<Tally>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reader {
+    /// Begins to read both topics from their beginnings, committed transactions only, making room in the window.
+    ///
+    /// # Errors
+    ///
+    /// The client cannot be made.
+    pub fn start(
+        client: &ClientConfig,
+        topics: OutcomeTopics,
+        window: Arc<Window>,
+    ) -> Result<Self, DemoError> {
+        let kafka = |source| DemoError::Kafka {
+            what: "the results cannot be read",
+            source,
+        };
+        let consumer: BaseConsumer = client
+            .clone()
+            .set("group.id", "tidewatch-demo-reader")
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", "read_committed")
+            .set("fetch.wait.max.ms", "100")
+            .create()
+            .map_err(kafka)?;
+        let mut partitions = TopicPartitionList::new();
+        for topic in [&topics.results, &topics.dead_letters] {
+            for partition in 0..topics.partitions {
+                partitions
+                    .add_partition_offset(topic, partition, Offset::Beginning)
+                    .map_err(kafka)?;
+            }
+        }
+        consumer.assign(&partitions).map_err(kafka)?;
+
+        let tally = Arc::new(Mutex::new(Tally::default()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::Builder::new()
+            .name("demo-reader".into())
+            .spawn({
+                let (tally, stop) = (Arc::clone(&tally), Arc::clone(&stop));
+                move || read(&consumer, &topics, &window, &tally, &stop)
+            })
+            .map_err(|source| DemoError::Thread { source })?;
+        Ok(Self {
+            tally,
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// The counts so far.
+    pub fn tally(&self) -> MutexGuard<'_, Tally> {
+        lock(&self.tally)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::warn!("the thread that reads the results had ended by a panic");
+        }
+    }
+}
+
+fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read(
+    consumer: &BaseConsumer,
+    topics: &OutcomeTopics,
+    window: &Window,
+    tally: &Mutex<Tally>,
+    stop: &AtomicBool,
+) {
+    while !stop.load(Ordering::Relaxed) {
+        match consumer.poll(Duration::from_millis(100)) {
+            None => {}
+            // librdkafka retries by itself; what stays wrong shows in the count at the end.
+            Some(Err(error)) => tracing::warn!("reading the results: {error}"),
+            Some(Ok(message)) => match outcome(&message, topics) {
+                Some((origin, outcome)) => {
+                    if lock(tally).see(origin.partition, origin.offset, outcome) {
+                        window.done(origin.partition, origin.offset);
+                    }
+                }
+                None => lock(tally).unreadable += 1,
+            },
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Origin {
+    partition: i32,
+    offset: i64,
+}
+
+/// The members of a result that the demo looks at.
+#[derive(Deserialize)]
+struct ResultBody {
+    origin: Origin,
+    label: String,
+    #[serde(default)]
+    probabilities: BTreeMap<String, f64>,
+    #[serde(default)]
+    source: Option<String>,
+    #[serde(default)]
+    text: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct DeadLetterBody {
+    origin: Origin,
+    reason: String,
+}
+
+fn outcome(message: &BorrowedMessage<'_>, topics: &OutcomeTopics) -> Option<(Origin, Outcome)> {
+    let payload = message.payload()?;
+    if message.topic() == topics.dead_letters {
+        let body: DeadLetterBody = serde_json::from_slice(payload).ok()?;
+        return Some((
+            body.origin,
+            Outcome::DeadLetter {
+                reason: body.reason,
+            },
+        ));
+    }
+    let body: ResultBody = serde_json::from_slice(payload).ok()?;
+    let example = Example {
+        probability: body
+            .probabilities
+            .get(&body.label)
+            .copied()
+            .unwrap_or_default(),
+        label: body.label,
+        source: body.source.unwrap_or_default(),
+        text: body.text.unwrap_or_default(),
+    };
+    Some((body.origin, Outcome::Result(example)))
+}
