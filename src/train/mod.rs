@@ -4,7 +4,9 @@
 //! [`escape`]), which are split ([`split`]) and tokenised ([`tokens`]); batches of them ([`batches`],
 //! [`packed`]) go through the model ([`encoder`], [`layer`], [`ops`]) whose weights ([`weights`],
 //! [`layout`]) the optimiser ([`optimise`]) moves; [`run`] holds it together and [`checkpoint`] writes
-//! the classifier in Hugging Face's layout.
+//! the classifier in Hugging Face's layout. Then the model is written for inference ([`export`],
+//! [`onnx`]), compared with the trainer ([`parity`]), calibrated ([`calibrate`]) and evaluated
+//! ([`evaluate`], [`report`]), and all of it becomes a bundle ([`bundle`]).
 
 pub mod backbone;
 pub mod batches;
@@ -18,13 +20,17 @@ pub mod encoder;
 pub mod error;
 pub mod escape;
 pub mod evaluate;
+pub mod export;
 pub mod layer;
 pub mod layout;
+pub mod onnx;
 pub mod ops;
 pub mod optimise;
 pub mod packed;
+pub mod parity;
 pub mod progress;
 pub mod recipe;
+pub mod report;
 pub mod run;
 pub mod scores;
 pub mod split;
