@@ -2,21 +2,26 @@
 //! end that proves that nothing was lost.
 
 mod broker;
+mod display;
 mod error;
 mod feed;
+mod figures;
 mod postgres;
 mod pump;
 mod reader;
 mod servers;
+mod summary;
 mod tally;
 mod window;
 
 pub use broker::{ApacheBroker, EmbeddedBroker, PARTITION_BYTES, find_upwards};
+pub use display::{Display, Moment, REFRESH};
 pub use error::DemoError;
 pub use feed::Feed;
 pub use postgres::PrivatePostgres;
 pub use pump::{Fed, Limits, Posts, Pump};
 pub use reader::{OutcomeTopics, Reader};
 pub use servers::{BrokerChoice, Servers};
+pub use summary::Summary;
 pub use tally::{Example, Outcome, Tally};
 pub use window::{WINDOW_BYTES, Window, cost};

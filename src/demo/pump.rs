@@ -209,3 +209,104 @@ impl Run {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::config::ClientConfig;
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::{Offset, TopicPartitionList};
+
+    use super::super::{EmbeddedBroker, WINDOW_BYTES};
+    use super::*;
+    use crate::replay::Pace;
+
+    fn start(broker: &EmbeddedBroker, limits: Limits) -> Pump {
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", broker.bootstrap());
+        let window = Arc::new(Window::new(WINDOW_BYTES));
+        let on_delivery = {
+            let window = Arc::clone(&window);
+            Box::new(move |partition, offset, cost| window.delivered(partition, offset, cost))
+        };
+        let feeder =
+            Feeder::new(client, "posts", Some(on_delivery)).expect("the settings are right");
+        let posts = Posts::Feed(Box::new(Feed::new(1)));
+        Pump::start(
+            posts,
+            Schedule::new(Pace::Unlimited),
+            limits,
+            feeder,
+            window,
+        )
+        .expect("the feed starts")
+    }
+
+    /// How many messages of the only partition can be read, from the beginning.
+    fn readable(broker: &EmbeddedBroker) -> (i64, i64, u64) {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", broker.bootstrap())
+            .set("group.id", "count")
+            .set("enable.partition.eof", "true")
+            .create()
+            .expect("the settings are right");
+        let (low, high) = consumer
+            .fetch_watermarks("posts", 0, Duration::from_secs(10))
+            .expect("the broker answers");
+        let mut partitions = TopicPartitionList::new();
+        partitions
+            .add_partition_offset("posts", 0, Offset::Beginning)
+            .expect("the beginning is an offset");
+        consumer
+            .assign(&partitions)
+            .expect("the partition can be assigned");
+        let mut count = 0;
+        while let Some(Ok(_)) = consumer.poll(Duration::from_secs(10)) {
+            count += 1;
+        }
+        (low, high, count)
+    }
+
+    #[test]
+    fn an_unread_feed_stops_before_the_embedded_broker_would_drop_anything() {
+        let broker = EmbeddedBroker::start().expect("the broker starts");
+        // One partition: the worst case, since everything falls into it.
+        broker.create_topic("posts", 1).expect("the topic is new");
+        let pump = start(&broker, Limits::default());
+        let mut before = 0;
+        // Full when a second brings nothing more.
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let sent = pump.deliveries().sent;
+            if sent > 0 && sent == before {
+                break;
+            }
+            before = sent;
+        }
+        assert!(!pump.is_finished(), "it waits for room");
+        let fed = pump.finish().expect("the feed reads no file");
+        assert!(fed.deliveries.complete(), "{:?}", fed.deliveries);
+        let sent = fed.deliveries.sent;
+        assert!(sent > 500, "only {sent} messages fit");
+        let (low, high, count) = readable(&broker);
+        assert_eq!((low, high.unsigned_abs(), count), (0, sent, sent));
+    }
+
+    #[test]
+    fn a_feed_ends_after_so_many_messages() {
+        let broker = EmbeddedBroker::start().expect("the broker starts");
+        broker.create_topic("posts", 1).expect("the topic is new");
+        let limits = Limits {
+            messages: Some(42),
+            time: None,
+        };
+        let pump = start(&broker, limits);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !pump.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(TICK);
+        }
+        assert!(pump.is_finished());
+        let fed = pump.finish().expect("the feed reads no file");
+        assert_eq!((fed.deliveries.sent, fed.deliveries.delivered), (42, 42));
+        assert_eq!(readable(&broker).2, 42);
+    }
+}

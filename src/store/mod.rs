@@ -6,6 +6,7 @@
 pub mod config;
 
 mod clean;
+mod counts;
 mod dead_letters;
 mod epochs;
 mod error;
@@ -28,6 +29,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor};
 use tokio::sync::RwLock;
 
+pub use counts::Counts;
 pub use epochs::Epochs;
 pub use error::StoreError;
 
