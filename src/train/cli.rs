@@ -120,7 +120,7 @@ pub fn execute(arguments: &Arguments, stop: &AtomicBool) -> Result<Outcome, Trai
             run::score_checkpoint(&recipe, &folder, &setting, &mut progress)?
         }
     };
-    let recall = outcome.validation.macro_recall();
+    let recall = outcome.validation.confusion().macro_recall();
     match recipe.output.min_macro_recall {
         Some(least) if recall < least => Err(TrainError::Gate(format!(
             "macro-averaged recall on validation is {recall:.4}, the recipe asks for at least {least:.4}"

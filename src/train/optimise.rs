@@ -56,13 +56,13 @@ pub fn reduce(workers: &mut [Worker], width: usize) -> f64 {
         .map(|(index, chunk)| {
             for other in others.iter() {
                 let theirs = &other.gradients.dense[index * CHUNK..][..chunk.len()];
-                vectorised(|| {
+                vectorised!({
                     for (a, b) in chunk.iter_mut().zip(theirs) {
                         *a += b;
                     }
                 });
             }
-            f64::from(vectorised(|| dot(chunk, chunk)))
+            f64::from(vectorised!(dot(chunk, chunk)))
         })
         .collect();
     for other in others.iter() {
@@ -72,7 +72,7 @@ pub fn reduce(workers: &mut [Worker], width: usize) -> f64 {
         .words
         .values()
         .chunks(CHUNK)
-        .map(|chunk| f64::from(vectorised(|| dot(chunk, chunk))));
+        .map(|chunk| f64::from(vectorised!(dot(chunk, chunk))));
     (squares.iter().sum::<f64>() + words.sum::<f64>()).sqrt()
 }
 
@@ -196,7 +196,7 @@ impl AdamW {
             }
         }
         tasks.into_par_iter().for_each(|((w, m, v), g, update)| {
-            vectorised(|| {
+            vectorised!({
                 for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(g) {
                     update.apply(w, m, v, *g);
                 }
@@ -227,22 +227,19 @@ impl AdamW {
                 for (row, (((w, m), v), seen)) in rows.zip(seen).enumerate() {
                     let gradient = gradients.words.row((index * ROWS + row) as u32, width);
                     *seen |= gradient.is_some();
-                    vectorised(
-                        #[inline(always)]
-                        || match gradient {
-                            Some(gradient) => {
-                                for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(gradient) {
-                                    update.apply(w, m, v, *g);
-                                }
+                    vectorised!(match gradient {
+                        Some(gradient) => {
+                            for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(gradient) {
+                                update.apply(w, m, v, *g);
                             }
-                            None if *seen => {
-                                for ((w, m), v) in w.iter_mut().zip(m).zip(v) {
-                                    update.apply(w, m, v, 0.0);
-                                }
+                        }
+                        None if *seen => {
+                            for ((w, m), v) in w.iter_mut().zip(m).zip(v) {
+                                update.apply(w, m, v, 0.0);
                             }
-                            None => w.iter_mut().for_each(|w| *w *= update.keep),
-                        },
-                    );
+                        }
+                        None => w.iter_mut().for_each(|w| *w *= update.keep),
+                    });
                 }
             });
     }

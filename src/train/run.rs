@@ -118,12 +118,7 @@ pub fn train(
             progress.tell(&clock.step(report.loss, report.gradient_norm, rate));
         }
         validation = score(&mut trainer, &data.validation);
-        let (macro_recall, accuracy) = (validation.macro_recall(), validation.accuracy());
-        progress.tell(&Event::Validation {
-            epoch: epoch + 1,
-            macro_recall,
-            accuracy,
-        });
+        progress.tell(&validated(epoch + 1, &validation));
         checkpoint::write(&folder, &card, trainer.layout(), trainer.weights())?;
         progress.tell(&Event::Checkpoint {
             epoch: epoch + 1,
@@ -168,12 +163,7 @@ pub fn score_checkpoint(
         recipe.seed,
     );
     let validation = score(&mut trainer, &data.validation);
-    let (macro_recall, accuracy) = (validation.macro_recall(), validation.accuracy());
-    progress.tell(&Event::Validation {
-        epoch: recipe.training.epochs,
-        macro_recall,
-        accuracy,
-    });
+    progress.tell(&validated(recipe.training.epochs, &validation));
     let test = score(&mut trainer, &data.test);
     Ok(Outcome {
         folder: folder.into(),
@@ -181,6 +171,15 @@ pub fn score_checkpoint(
         validation,
         test,
     })
+}
+
+fn validated(epoch: usize, scores: &Scores) -> Event {
+    let confusion = scores.confusion();
+    Event::Validation {
+        epoch,
+        macro_recall: confusion.macro_recall(),
+        accuracy: confusion.accuracy(),
+    }
 }
 
 fn score(trainer: &mut Trainer, examples: &[Encoded]) -> Scores {

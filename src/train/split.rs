@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_snowflake_tells_its_time() {
         let time = snowflake_time("260097528899452929").unwrap();
-        assert_eq!(time.to_rfc3339(), "2012-10-21T18:57:27.421+00:00");
+        assert_eq!(time.to_rfc3339(), "2012-10-21T19:17:37.925+00:00");
         assert_eq!(snowflake_time("abc"), None);
     }
 

@@ -6,7 +6,7 @@
 use super::dropout::Mask;
 use super::math::exp;
 use super::matrix::{Into, View, ViewMut, multiply};
-use super::simd::{dot, sum_by, vectorised};
+use super::simd::{dot, largest, sum_by, vectorised};
 
 /// Sizes of the attention of one layer.
 #[derive(Clone, Copy, Debug)]
@@ -193,11 +193,11 @@ pub fn backward(
 }
 
 fn softmax(scores: &mut [f32], columns: usize) {
-    vectorised(|| {
+    vectorised!({
         for row in scores.chunks_exact_mut(columns) {
-            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let peak = largest(row);
             for x in row.iter_mut() {
-                *x = exp(*x - largest);
+                *x = exp(*x - peak);
             }
             let inverse = 1.0 / sum_by(columns, |i| row[i]);
             for x in row.iter_mut() {
@@ -209,7 +209,7 @@ fn softmax(scores: &mut [f32], columns: usize) {
 
 /// `dscores = p * (mask * dp - Σ p mask dp)`; `used` is `p * mask`, so `p mask dp = used * dp`.
 fn softmax_backward(p: &[f32], used: &[f32], dscores: &mut [f32], columns: usize, unmasked: bool) {
-    vectorised(|| {
+    vectorised!({
         let rows = p.chunks_exact(columns).zip(used.chunks_exact(columns));
         for ((p, used), ds) in rows.zip(dscores.chunks_exact_mut(columns)) {
             let mean = dot(used, ds);

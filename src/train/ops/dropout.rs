@@ -88,7 +88,7 @@ impl Mask {
         if self.keeps_all() {
             return;
         }
-        vectorised(|| {
+        vectorised!({
             let first = first as u32;
             for (i, value) in values.iter_mut().enumerate() {
                 *value *= self.factor(first.wrapping_add(i as u32));

@@ -5,7 +5,7 @@ use super::simd::vectorised;
 
 /// Writes `x Φ(x)` to `y`.
 pub fn forward(x: &[f32], y: &mut [f32]) {
-    vectorised(|| {
+    vectorised!({
         for (y, &x) in y.iter_mut().zip(x) {
             *y = x * normal(x).0;
         }
@@ -14,7 +14,7 @@ pub fn forward(x: &[f32], y: &mut [f32]) {
 
 /// Turns the gradient of the output, in `gradient`, into that of the input: times `Φ(x) + x φ(x)`.
 pub fn backward(x: &[f32], gradient: &mut [f32]) {
-    vectorised(|| {
+    vectorised!({
         for (gradient, &x) in gradient.iter_mut().zip(x) {
             let (cdf, density) = normal(x);
             *gradient *= x.mul_add(density, cdf);

@@ -48,27 +48,24 @@ pub fn forward(
         .zip(&mut saved.inverse_deviation)
         .enumerate();
     for (row, (((x, y), normalised), inverse)) in rows {
-        vectorised(
-            #[inline(always)]
-            || {
-                match residual {
-                    Some((residual, branch)) => {
-                        let residual = &residual[row * width..][..width];
-                        sum_into(normalised, x, residual, branch, row * width);
-                    }
-                    None => normalised.copy_from_slice(x),
+        vectorised!({
+            match residual {
+                Some((residual, branch)) => {
+                    let residual = &residual[row * width..][..width];
+                    sum_into(normalised, x, residual, branch, row * width);
                 }
-                *inverse = normalise(normalised, affine.epsilon);
-                for (((y, n), w), b) in y
-                    .iter_mut()
-                    .zip(&*normalised)
-                    .zip(affine.weight)
-                    .zip(affine.bias)
-                {
-                    *y = n.mul_add(*w, *b);
-                }
-            },
-        );
+                None => normalised.copy_from_slice(x),
+            }
+            *inverse = normalise(normalised, affine.epsilon);
+            for (((y, n), w), b) in y
+                .iter_mut()
+                .zip(&*normalised)
+                .zip(affine.weight)
+                .zip(affine.bias)
+            {
+                *y = n.mul_add(*w, *b);
+            }
+        });
     }
 }
 
@@ -120,27 +117,24 @@ pub fn backward(
         .zip(saved.normalised.chunks_exact(width))
         .zip(&saved.inverse_deviation);
     for ((gradient, normalised), inverse) in rows {
-        vectorised(
-            #[inline(always)]
-            || {
-                for (((dw, db), g), n) in dweight
-                    .iter_mut()
-                    .zip(dbias.iter_mut())
-                    .zip(gradient.iter_mut())
-                    .zip(normalised)
-                {
-                    *dw += *g * n;
-                    *db += *g;
-                }
-                for (g, w) in gradient.iter_mut().zip(affine.weight) {
-                    *g *= w;
-                }
-                let mean = sum_by(width, |i| gradient[i]) / width as f32;
-                let slope = dot(gradient, normalised) / width as f32;
-                for (g, n) in gradient.iter_mut().zip(normalised) {
-                    *g = (*g - mean - n * slope) * inverse;
-                }
-            },
-        );
+        vectorised!({
+            for (((dw, db), g), n) in dweight
+                .iter_mut()
+                .zip(dbias.iter_mut())
+                .zip(gradient.iter_mut())
+                .zip(normalised)
+            {
+                *dw += *g * n;
+                *db += *g;
+            }
+            for (g, w) in gradient.iter_mut().zip(affine.weight) {
+                *g *= w;
+            }
+            let mean = sum_by(width, |i| gradient[i]) / width as f32;
+            let slope = dot(gradient, normalised) / width as f32;
+            for (g, n) in gradient.iter_mut().zip(normalised) {
+                *g = (*g - mean - n * slope) * inverse;
+            }
+        });
     }
 }

@@ -60,7 +60,7 @@ pub fn backward_parameters(
         Into::Replace,
     );
     dbias.fill(0.0);
-    vectorised(|| {
+    vectorised!({
         for row in dy.chunks_exact(outputs) {
             for (sum, value) in dbias.iter_mut().zip(row) {
                 *sum += value;

@@ -1,13 +1,21 @@
 //! Run-time choice of instruction set for plain loops.
 
-/// Runs `body` compiled for the widest vectors the processor has (AVX-512, AVX2 or the baseline).
+/// Runs an expression compiled for the widest vectors the processor has (AVX-512, AVX2 or the
+/// baseline).
 ///
-/// The compiler vectorises what is inlined into `body`: give it loops and `#[inline(always)]`
-/// functions, not calls.
-#[inline(always)]
-pub fn vectorised<R>(body: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(body)
+/// The compiler vectorises what is inlined into it: give it loops and `#[inline(always)]` functions,
+/// not calls. (It is a macro so that the closure is always inlined too: one that is not would be
+/// compiled for the baseline, where a fused multiply-add is a call.)
+macro_rules! vectorised {
+    ($body:expr) => {
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || $body,
+        )
+    };
 }
+
+pub(crate) use vectorised;
 
 /// Partial sums kept apart so that a float reduction can be vectorised without reordering one sum.
 pub const LANES: usize = 16;
@@ -38,6 +46,24 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum_by(a.len(), |i| a[i] * b[i])
 }
 
+/// The largest value of a slice without NaN; negative infinity where it is empty.
+#[inline(always)]
+pub fn largest(values: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let (whole, tail) = values.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for chunk in whole {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, *value);
+        }
+    }
+    lanes
+        .iter()
+        .chain(tail)
+        .copied()
+        .fold(f32::NEG_INFINITY, larger)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,8 +73,20 @@ mod tests {
         for length in [0, 1, 15, 16, 17, 100] {
             let values: Vec<f32> = (0..length).map(|i| i as f32).collect();
             let ones = vec![1.0; length];
-            let total = vectorised(|| dot(&values, &ones));
+            let total = vectorised!(dot(&values, &ones));
             assert_eq!(total, (0..length).sum::<usize>() as f32);
         }
+    }
+
+    #[test]
+    fn the_largest_value_is_found_in_lanes_and_tail() {
+        for length in [1, 15, 16, 17, 40] {
+            for place in 0..length {
+                let mut values = vec![-3.0; length];
+                values[place] = -1.0;
+                assert_eq!(largest(&values), -1.0);
+            }
+        }
+        assert_eq!(largest(&[]), f32::NEG_INFINITY);
     }
 }

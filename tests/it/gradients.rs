@@ -33,7 +33,7 @@ struct Tensor {
 }
 
 fn reference() -> Reference {
-    serde_json::from_str(include_str!("fixtures/gradients.json")).expect("the fixture is JSON")
+    serde_json::from_str(include_str!("../fixtures/gradients.json")).expect("the fixture is JSON")
 }
 
 /// The formula of `make_gradients.py`: values in [-1, 1) from a tensor's name.
