@@ -178,3 +178,74 @@ fn outcome(message: &BorrowedMessage<'_>, topics: &OutcomeTopics) -> Option<(Ori
     };
     Some((body.origin, Outcome::Result(example)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::EmbeddedBroker;
+    use super::*;
+    use crate::replay::{Feeder, Post};
+
+    const RESULT: &str = r#"{"id":"a","text":"good","label":"positive","probabilities":{"negative":0.1,"positive":0.9},
+        "source":"twitter","origin":{"topic":"posts","partition":2,"offset":7}}"#;
+    const DEAD: &str =
+        r#"{"reason":"no_text","detail":"…","origin":{"topic":"posts","partition":2,"offset":8}}"#;
+
+    #[test]
+    fn outcomes_are_counted_as_they_come_and_make_room() {
+        let broker = EmbeddedBroker::start().expect("the broker starts");
+        for topic in ["results", "dead"] {
+            broker.create_topic(topic, 2).expect("the topic is new");
+        }
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", broker.bootstrap());
+        let window = Arc::new(Window::new(100));
+        assert!(window.enter(100, Duration::ZERO));
+        window.delivered(2, 7, 60);
+        window.delivered(2, 8, 40);
+        let topics = OutcomeTopics {
+            results: "results".into(),
+            dead_letters: "dead".into(),
+            partitions: 2,
+        };
+        let reader =
+            Reader::start(&client, topics, Arc::clone(&window)).expect("the reader starts");
+
+        let send = |topic: &str, value: &str| {
+            let feeder = Feeder::new(client.clone(), topic, None).expect("the settings are right");
+            let post = Post {
+                key: None,
+                value: Some(value.as_bytes().to_vec()),
+                event_time: None,
+            };
+            feeder.send(&post, 0);
+            feeder
+                .flush(Duration::from_secs(10))
+                .expect("the broker answers");
+        };
+        send("results", RESULT);
+        send("results", RESULT);
+        send("results", "no JSON");
+        send("dead", DEAD);
+
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let complete =
+            |tally: &Tally| tally.committed() == 2 && tally.repeated == 1 && tally.unreadable == 1;
+        while !complete(&reader.tally()) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let tally = reader.tally().clone();
+        assert!(complete(&tally), "{tally:?}");
+        assert_eq!((tally.results(), tally.dead_letters()), (1, 1));
+        assert_eq!((tally.labels["positive"], tally.reasons["no_text"]), (1, 1));
+        assert_eq!(
+            (tally.examples[0].probability, &*tally.examples[0].text),
+            (0.9, "good")
+        );
+        assert!(
+            window.enter(100, Duration::ZERO),
+            "both outcomes have made room"
+        );
+    }
+}

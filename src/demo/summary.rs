@@ -31,6 +31,8 @@ pub struct Summary {
     pub labels: BTreeMap<String, u64>,
     /// Dead letters by reason.
     pub reasons: BTreeMap<String, u64>,
+    /// From the start of the demo to the first outcome in the output topics.
+    pub first_outcome_seconds: f64,
     /// From the first message sent to the last one committed.
     pub seconds: f64,
     /// Messages committed in each of them.
