@@ -3,8 +3,12 @@
 //! The modules in the order in which data flows through them; each may use only what ARCHITECTURE.md
 //! allows it, which a test checks.
 
+pub mod cli;
+pub mod config;
 pub mod demo;
+pub mod health;
 pub mod http;
+pub mod log;
 pub mod model;
 pub mod pipeline;
 pub mod record;

@@ -1,1 +1,7 @@
-fn main() {}
+//! `tidewatch`: the service and its tools. See `--help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidewatch::cli::main()
+}

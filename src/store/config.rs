@@ -31,3 +31,18 @@ pub enum TextStorage {
     /// Nothing.
     None,
 }
+
+impl StoreConfig {
+    /// Says what makes no sense, if anything does.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.max_connections < 2 {
+            return Err("[postgres] max_connections must be at least 2: one writes, one looks after the tables".to_owned());
+        }
+        if self.retention_days == 0 || self.rollup_retention_days == 0 {
+            return Err(
+                "[postgres] retention_days and rollup_retention_days must be at least 1".to_owned(),
+            );
+        }
+        Ok(())
+    }
+}

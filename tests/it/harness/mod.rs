@@ -1,8 +1,11 @@
 //! What a test needs around it: topics, a database, the service as a process. Everything is unique to the
 //! test that asked for it and is removed when dropped.
 
-// Each file of tests uses a part of the harness, and no file uses all of it.
-#![allow(dead_code, unused_imports)]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each file of tests uses a part of the harness"
+)]
 
 mod data;
 mod kafka;

@@ -1,0 +1,214 @@
+//! The configuration: built-in defaults, then a file, then the environment. Each section's type lives beside the code it
+//! configures.
+
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::Deserialize;
+
+use crate::http::config::HttpConfig;
+use crate::log::LogConfig;
+use crate::model::config::ModelConfig;
+use crate::pipeline::config::{BatchConfig, InputConfig, KafkaConfig, OutputConfig};
+use crate::store::config::StoreConfig;
+
+/// All defaults, commented: the text of `config/default.toml`.
+pub const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// Variables of the environment begin with this; two underscores lead into a section.
+const ENV_PREFIX: &str = "TIDEWATCH__";
+
+/// The whole configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub kafka: KafkaConfig,
+    pub input: Vec<InputConfig>,
+    pub output: OutputConfig,
+    pub batch: BatchConfig,
+    pub model: ModelConfig,
+    pub postgres: StoreConfig,
+    pub http: HttpConfig,
+    pub log: LogConfig,
+}
+
+/// Why there is no usable configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("the config file {path} cannot be read ({source}); check the path given with --config")]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the config cannot be used: {0}; config/default.toml explains every setting")]
+    Invalid(String),
+}
+
+impl Config {
+    /// Merges the defaults, the file, if one is given, and the environment, and checks the result.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, a setting is unknown or of the wrong type, or a value makes no sense.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut layers = Figment::from(Toml::string(DEFAULTS));
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
+            let name = path.display().to_string();
+            layers = layers.merge(NamedToml { text, name });
+        }
+        layers = layers.merge(Env::prefixed(ENV_PREFIX).split("__"));
+        let config: Self = layers
+            .extract()
+            .map_err(|errors| ConfigError::Invalid(sentences(&errors)))?;
+        config.check().map_err(ConfigError::Invalid)?;
+        Ok(config)
+    }
+
+    /// Says which values make no sense, if any do.
+    fn check(&self) -> Result<(), String> {
+        self.kafka.check()?;
+        self.output.check()?;
+        self.batch.check()?;
+        self.postgres.check()?;
+        self.log.check()?;
+        if self.input.is_empty() {
+            return Err("there is no [[input]]: name at least one topic to read".to_owned());
+        }
+        for (index, input) in self.input.iter().enumerate() {
+            input.check()?;
+            if self.input[..index]
+                .iter()
+                .any(|other| other.topic == input.topic)
+            {
+                return Err(format!("[[input]] names the topic {} twice", input.topic));
+            }
+            if [&self.output.results, &self.output.dead_letters].contains(&&input.topic) {
+                return Err(format!(
+                    "the topic {} is both an [[input]] and an [output]: the service would read its own results",
+                    input.topic
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A TOML text that errors call by its file's name.
+struct NamedToml {
+    text: String,
+    name: String,
+}
+
+impl figment::Provider for NamedToml {
+    fn metadata(&self) -> figment::Metadata {
+        figment::Metadata::named(format!("the file {}", self.name))
+    }
+
+    fn data(&self) -> figment::Result<figment::value::Map<figment::Profile, figment::value::Dict>> {
+        Toml::string(&self.text).data()
+    }
+}
+
+/// Every fault in one line, with the setting's name and where it came from.
+fn sentences(errors: &figment::Error) -> String {
+    let one = |error: figment::Error| {
+        let setting = error.path.join(".");
+        let place = error
+            .metadata
+            .as_ref()
+            .map(|metadata| format!(" (in {})", metadata.name))
+            .unwrap_or_default();
+        let fault = error.kind.to_string();
+        let fault = fault.trim_end_matches(['\n', ' ']).replace('\n', " ");
+        if setting.is_empty() {
+            format!("{fault}{place}")
+        } else {
+            format!("{setting}: {fault}{place}")
+        }
+    };
+    errors
+        .clone()
+        .into_iter()
+        .map(one)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Config::load(Some(file.path()))
+    }
+
+    #[test]
+    fn the_defaults_are_a_valid_configuration() {
+        let config = Config::load(None).unwrap();
+        assert_eq!(config.input.len(), 1);
+        assert_eq!(config.batch.max_delay_ms, 50);
+    }
+
+    #[test]
+    fn a_file_overrides_what_it_names_and_its_inputs_replace_the_default_one() {
+        let config = load("[kafka]\ngroup = 'other'\n[[input]]\ntopic = 'a'\n[[input]]\ntopic = 'b'\ndecoder = 'text'").unwrap();
+        assert_eq!(config.kafka.group, "other");
+        assert_eq!(config.kafka.bootstrap_servers, "127.0.0.1:9092");
+        let topics: Vec<&str> = config.input.iter().map(|input| &*input.topic).collect();
+        assert_eq!(topics, ["a", "b"]);
+    }
+
+    #[test]
+    fn every_senseless_setting_is_named_with_its_section() {
+        let faults = [
+            ("[kafka]\ngruop = 'x'", "gruop"),
+            ("[batch]\nmax_messages = 'many'", "batch.max_messages"),
+            ("[batch]\nmax_messages = 0", "max_messages"),
+            ("[kafka]\nbootstrap_servers = ''", "bootstrap_servers"),
+            (
+                "[[input]]\ntopic = 'sentiment'",
+                "both an [[input]] and an [output]",
+            ),
+            ("[[input]]\ntopic = 'a'\n[[input]]\ntopic = 'a'", "twice"),
+            ("input = []", "[[input]]"),
+            ("[log]\nformat = 'xml'", "format"),
+            ("not toml", "TOML"),
+        ];
+        for (text, words) in faults {
+            let error = load(text).unwrap_err().to_string();
+            assert!(error.contains(words), "{text:?}: {error}");
+            assert!(!error.contains('\n'), "one line: {error}");
+        }
+    }
+
+    #[test]
+    fn client_options_that_would_break_a_guarantee_are_refused_by_name() {
+        for option in [
+            "enable.auto.commit",
+            "isolation.level",
+            "enable.idempotence",
+            "transactional.id",
+            "group.id",
+        ] {
+            let error = load(&format!("[kafka.client]\n\"{option}\" = 'x'"))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(option), "{error}");
+        }
+        let config = load("[kafka.client]\n\"security.protocol\" = 'ssl'").unwrap();
+        assert_eq!(config.kafka.client["security.protocol"], "ssl");
+    }
+
+    #[test]
+    fn the_password_in_the_database_url_is_not_shown() {
+        let config = load("[postgres]\nurl = 'postgres://me:s3cret@host/db'").unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+}

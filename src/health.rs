@@ -1,0 +1,93 @@
+//! What the probes say: whether the service is alive, and what it still waits for before it is ready.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What readiness depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    Kafka,
+    Postgres,
+    Model,
+}
+
+impl Part {
+    pub const ALL: [Self; 3] = [Self::Kafka, Self::Postgres, Self::Model];
+
+    /// The name shown by the probe.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Postgres => "postgres",
+            Self::Model => "model",
+        }
+    }
+}
+
+/// The state of every part; clones share it.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// Why a part is not ready; parts that are ready are absent.
+    waiting: Arc<Mutex<BTreeMap<Part, String>>>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Health {
+    /// Nothing is ready yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let starting = Part::ALL.map(|part| (part, "starting".to_owned()));
+        Self {
+            waiting: Arc::new(Mutex::new(BTreeMap::from(starting))),
+        }
+    }
+
+    /// The part works.
+    pub fn ready(&self, part: Part) {
+        if self.lock().remove(&part).is_some() {
+            tracing::info!(part = part.as_str(), "ready");
+        }
+    }
+
+    /// The part does not work now, for a reason fit for a person.
+    pub fn not_ready(&self, part: Part, reason: impl Into<String>) {
+        let reason = reason.into();
+        let before = self.lock().insert(part, reason.clone());
+        if before.is_none() {
+            tracing::warn!(part = part.as_str(), reason, "no longer ready");
+        }
+    }
+
+    /// What is not ready, and why; empty where all is.
+    #[must_use]
+    pub fn waiting_for(&self) -> BTreeMap<Part, String> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Part, String>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_ready_when_every_part_is() {
+        let health = Health::new();
+        assert_eq!(health.waiting_for().len(), Part::ALL.len());
+        for part in Part::ALL {
+            health.ready(part);
+        }
+        assert!(health.waiting_for().is_empty());
+        health.clone().not_ready(Part::Postgres, "gone");
+        assert_eq!(health.waiting_for()[&Part::Postgres], "gone");
+    }
+}
