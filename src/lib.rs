@@ -9,6 +9,7 @@ pub mod demo;
 pub mod health;
 pub mod http;
 pub mod log;
+pub mod metrics;
 pub mod model;
 pub mod pipeline;
 pub mod record;

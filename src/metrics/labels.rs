@@ -1,0 +1,89 @@
+//! The values of labels that are known beforehand.
+
+use super::declare::Label;
+use crate::record::DeadReason;
+
+/// Where a chunk spends its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// From the first message to the chunk's being closed.
+    Collect,
+    Tokenize,
+    Infer,
+    /// The SQL transaction.
+    Postgres,
+    /// The Kafka transaction.
+    Kafka,
+}
+
+/// Why a chunk was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abandoned {
+    /// Its partitions went to another instance before it was written.
+    Revoked,
+    /// Another instance had claimed its partitions.
+    Fenced,
+    /// Kafka or Postgres refused it.
+    Failed,
+    /// The service was stopped.
+    Stopped,
+}
+
+/// Whose unavailability makes us try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    Postgres,
+    Kafka,
+}
+
+impl Label for Stage {
+    const ALL: &'static [Self] = &[
+        Self::Collect,
+        Self::Tokenize,
+        Self::Infer,
+        Self::Postgres,
+        Self::Kafka,
+    ];
+
+    fn value(self) -> &'static str {
+        match self {
+            Self::Collect => "collect",
+            Self::Tokenize => "tokenize",
+            Self::Infer => "infer",
+            Self::Postgres => "postgres",
+            Self::Kafka => "kafka",
+        }
+    }
+}
+
+impl Label for Abandoned {
+    const ALL: &'static [Self] = &[Self::Revoked, Self::Fenced, Self::Failed, Self::Stopped];
+
+    fn value(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Fenced => "fenced",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl Label for Target {
+    const ALL: &'static [Self] = &[Self::Postgres, Self::Kafka];
+
+    fn value(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Kafka => "kafka",
+        }
+    }
+}
+
+impl Label for DeadReason {
+    const ALL: &'static [Self] = &DeadReason::ALL;
+
+    fn value(self) -> &'static str {
+        self.as_str()
+    }
+}
