@@ -11,6 +11,7 @@ pub mod http;
 pub mod log;
 pub mod metrics;
 pub mod model;
+pub mod nearby;
 pub mod pipeline;
 pub mod record;
 pub mod replay;

@@ -1,7 +1,7 @@
 //! The Kafka brokers a demo can bring along.
 
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use rdkafka::mocking::MockCluster;
@@ -9,6 +9,7 @@ use rdkafka::producer::DefaultProducerContext;
 use tempfile::TempDir;
 
 use super::error::DemoError;
+use crate::nearby::find_upwards;
 
 /// A broker inside this process: librdkafka's own mock cluster.
 ///
@@ -123,17 +124,4 @@ impl Drop for ApacheBroker {
             tracing::warn!(folder = %self.folder.path().display(), "the private Kafka did not stop: {error}");
         }
     }
-}
-
-/// Looks for `path` in the current folder and those above it, then in the executable's and those above it: in a clone,
-/// wherever the demo is started.
-#[must_use]
-pub fn find_upwards(path: &str) -> Option<PathBuf> {
-    let executable = std::env::current_exe().ok();
-    let starts = [std::env::current_dir().ok(), executable];
-    starts
-        .iter()
-        .flatten()
-        .flat_map(|start| start.ancestors().map(|folder: &Path| folder.join(path)))
-        .find(|candidate| candidate.exists())
 }

@@ -14,7 +14,7 @@ mod summary;
 mod tally;
 mod window;
 
-pub use broker::{ApacheBroker, EmbeddedBroker, PARTITION_BYTES, find_upwards};
+pub use broker::{ApacheBroker, EmbeddedBroker, PARTITION_BYTES};
 pub use display::{Display, Moment, REFRESH};
 pub use error::DemoError;
 pub use feed::Feed;

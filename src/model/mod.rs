@@ -2,5 +2,8 @@
 
 pub mod backend;
 pub mod config;
+pub mod error;
+mod library;
 pub mod manifest;
+pub mod onnx;
 pub mod probability;

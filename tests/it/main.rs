@@ -6,3 +6,4 @@
 mod finetune;
 mod gradients;
 mod harness;
+mod model;

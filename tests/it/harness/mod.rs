@@ -7,12 +7,14 @@
     reason = "each file of tests uses a part of the harness"
 )]
 
+mod bundle;
 mod data;
 mod kafka;
 mod ledger;
 mod postgres;
 mod service;
 
+pub use bundle::{LABELS, MAX_TOKENS, SmallBundle};
 pub use data::{data_folder, semeval_files};
 pub use kafka::{Kafka, Record};
 pub use ledger::{Entry, Ledger};
