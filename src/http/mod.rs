@@ -1,3 +1,72 @@
 //! Probes and metrics over HTTP.
 
 pub mod config;
+
+use std::io;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::health::Health;
+use crate::metrics::Metrics;
+
+/// What the handlers look at.
+#[derive(Debug, Clone)]
+struct Shown {
+    health: Health,
+    metrics: Metrics,
+}
+
+/// Serves `/livez`, `/readyz` and `/metrics` until `stop`, and answers what has been asked by then.
+///
+/// # Errors
+///
+/// The listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    health: Health,
+    metrics: Metrics,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let routes = Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(exposition))
+        .with_state(Shown { health, metrics });
+    axum::serve(listener, routes)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+}
+
+/// Alive means able to answer: a broker or a database that is down is no reason to be restarted.
+async fn live() -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "alive": true }))
+}
+
+/// 200, or 503 with what is not ready and why.
+async fn ready(State(shown): State<Shown>) -> Response {
+    let waiting = shown.health.waiting_for();
+    let status = if waiting.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let reasons: serde_json::Map<_, _> = waiting
+        .into_iter()
+        .map(|(part, reason)| (part.as_str().to_owned(), reason.into()))
+        .collect();
+    let body = serde_json::json!({ "ready": status == StatusCode::OK, "waiting_for": reasons });
+    (status, Json(body)).into_response()
+}
+
+async fn exposition(State(shown): State<Shown>) -> Response {
+    let ready = shown.health.waiting_for().is_empty();
+    shown.metrics.ready.set(i64::from(ready));
+    let kind = [(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)];
+    (kind, shown.metrics.render()).into_response()
+}

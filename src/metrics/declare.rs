@@ -12,6 +12,7 @@ use prometheus::{
 #[derive(Debug)]
 pub(super) struct Declared {
     pub name: String,
+    #[cfg(test)]
     pub kind: &'static str,
     pub labels: &'static [&'static str],
     pub buckets: &'static [f64],
@@ -85,6 +86,7 @@ impl<L: Label, M> By<L, M> {
 
 /// What can be declared.
 pub(super) trait Metric: Sized {
+    #[cfg(test)]
     const KIND: &'static str;
 
     fn make(declared: &Declared, registry: &Registry) -> prometheus::Result<Self>;
@@ -102,6 +104,7 @@ fn registered<C: Collector + Clone + 'static>(
 macro_rules! metric {
     ($($type:ty, $kind:literal, |$declared:ident| $made:expr;)+) => {$(
         impl Metric for $type {
+            #[cfg(test)]
             const KIND: &'static str = $kind;
 
             fn make($declared: &Declared, registry: &Registry) -> prometheus::Result<Self> {
@@ -122,6 +125,7 @@ metric! {
 }
 
 impl<L: Label> Metric for By<L, IntCounter> {
+    #[cfg(test)]
     const KIND: &'static str = IntCounterVec::KIND;
 
     fn make(declared: &Declared, registry: &Registry) -> prometheus::Result<Self> {
@@ -131,6 +135,7 @@ impl<L: Label> Metric for By<L, IntCounter> {
 }
 
 impl<L: Label> Metric for By<L, Histogram> {
+    #[cfg(test)]
     const KIND: &'static str = HistogramVec::KIND;
 
     fn make(declared: &Declared, registry: &Registry) -> prometheus::Result<Self> {
@@ -139,10 +144,12 @@ impl<L: Label> Metric for By<L, Histogram> {
     }
 }
 
-/// Makes metrics one after the other and remembers what was declared.
+/// Makes metrics one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Declarations {
     pub registry: Registry,
+    /// For the test that compares them with the documentation.
+    #[cfg(test)]
     pub inventory: Vec<Declared>,
 }
 
@@ -159,12 +166,14 @@ impl Declarations {
     ) -> M {
         let declared = Declared {
             name: format!("tidewatch_{name}"),
+            #[cfg(test)]
             kind: M::KIND,
             labels,
             buckets,
             help: help.trim().to_owned(),
         };
         let made = M::make(&declared, &self.registry).expect("the declaration is sound");
+        #[cfg(test)]
         self.inventory.push(declared);
         made
     }

@@ -6,4 +6,5 @@
 mod finetune;
 mod gradients;
 mod harness;
+mod http;
 mod model;
