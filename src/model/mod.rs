@@ -1,9 +1,17 @@
 //! Model bundles: what they hold, how they are loaded, and how they score a batch.
+//!
+//! In the order of use: a folder is a bundle by its [`manifest`]; its [`tokenizer`] makes tokens of texts, these are grouped
+//! into a [`batch`], a [`backend`] ([`onnx`]) makes logits of that, and logits are a prediction by their [`probability`].
+//! [`inference`] is the loop round the last three, [`scorer`] opens the whole.
 
 pub mod backend;
+pub mod batch;
 pub mod config;
 pub mod error;
+pub mod inference;
 mod library;
 pub mod manifest;
 pub mod onnx;
 pub mod probability;
+pub mod scorer;
+pub mod tokenizer;

@@ -1,0 +1,73 @@
+//! A bundle, opened to score with.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::backend::InferError;
+use super::config::ModelConfig;
+use super::error::ModelError;
+use super::inference::{Inference, Interrupted};
+use super::manifest::Bundle;
+use super::onnx::OnnxBackend;
+use super::tokenizer::Tokenizer;
+use crate::record::{Encoded, ModelVersion, Prediction};
+
+/// A bundle's tokenizer and model.
+pub struct Scorer {
+    tokenizer: Arc<Tokenizer>,
+    inference: Inference,
+}
+
+impl Scorer {
+    /// Opens the bundle in `dir`, verifies its files, and opens its tokenizer and its model; `config` says where the model
+    /// runs.
+    ///
+    /// # Errors
+    /// [`ModelError`] when any of that cannot be done.
+    pub fn open(dir: &Path, config: &ModelConfig) -> Result<Self, ModelError> {
+        let bundle = Bundle::open(dir)?;
+        bundle.verify()?;
+        let tokenizer = Tokenizer::open(&bundle)?;
+        let backend = OnnxBackend::open(&bundle, config)?;
+        let version = Arc::new(bundle.model_version());
+        Ok(Self {
+            tokenizer: Arc::new(tokenizer),
+            inference: Inference::new(Box::new(backend), version, &bundle.manifest),
+        })
+    }
+
+    /// The bundle's version.
+    #[must_use]
+    pub fn version(&self) -> Arc<ModelVersion> {
+        Arc::clone(self.inference.version())
+    }
+
+    /// Where the model runs, such as `cpu` or `cuda:0`.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        self.inference.device()
+    }
+
+    /// The tokenizer, which many threads may share, and the model, which one thread owns.
+    #[must_use]
+    pub fn split(self) -> (Arc<Tokenizer>, Inference) {
+        (self.tokenizer, self.inference)
+    }
+
+    /// Scores texts on this thread, in batches of at most `max_tokens` tokens.
+    ///
+    /// # Errors
+    /// [`Interrupted::Broken`] when the model does not work any more.
+    pub fn score(
+        &mut self,
+        texts: &[&str],
+        max_tokens: usize,
+    ) -> Result<Vec<(Encoded, Result<Prediction, InferError>)>, Interrupted> {
+        let encoded: Vec<Encoded> = texts
+            .iter()
+            .map(|text| self.tokenizer.encode(text))
+            .collect();
+        let results = self.inference.infer(&encoded, max_tokens, || false)?;
+        Ok(encoded.into_iter().zip(results).collect())
+    }
+}
