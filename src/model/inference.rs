@@ -186,3 +186,6 @@ fn nothing_to_score() -> InferError {
         reason: "the tokenizer made no tokens of the text".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;
