@@ -8,3 +8,4 @@ mod gradients;
 mod harness;
 mod http;
 mod model;
+mod score;

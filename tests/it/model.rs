@@ -5,6 +5,9 @@
     reason = "in a test, a panic with its line is the report"
 )]
 
+use std::process::{Command, Output};
+
+use serde_json::Value;
 use tidewatch::model::backend::Backend;
 use tidewatch::model::config::{Device, ModelConfig};
 use tidewatch::model::error::ModelError;
@@ -119,4 +122,92 @@ fn auto_runs_somewhere() {
     let mut backend = OnnxBackend::open(&Bundle::open(bundle.path()).unwrap(), &config).unwrap();
     assert!(["cpu", "cuda:0"].contains(&backend.device()));
     backend.infer(&batch(&[3, 4])).unwrap();
+}
+
+fn tidewatch(arguments: &[&str], bundle: &SmallBundle) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tidewatch"))
+        .args(arguments)
+        .arg(bundle.path())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn a_bundle_is_shown_to_people_and_to_programs() {
+    let bundle = SmallBundle::new();
+    let shown = text(&tidewatch(&["model", "show"], &bundle).stdout);
+    let version = Bundle::open(bundle.path()).unwrap().version;
+    for words in [
+        &*version,
+        "one of negative, neutral, positive",
+        "model.onnx",
+    ] {
+        assert!(shown.contains(words), "{shown}");
+    }
+    let json = tidewatch(&["model", "show", "--json"], &bundle).stdout;
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["version"], *version);
+    assert_eq!(json["manifest"]["labels"][2], "positive");
+    assert!(json["bytes"]["model.onnx"].as_u64().unwrap() > 1000);
+}
+
+#[test]
+fn a_whole_bundle_is_verified_to_the_first_score_and_each_fault_is_named() {
+    let bundle = SmallBundle::new();
+    let verify = || tidewatch(&["model", "verify", "--device", "cpu"], &bundle);
+    let output = verify();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    let steps = ["manifest", "files", "tokenizer", "model", "probe"];
+    assert_eq!(said.lines().count(), steps.len());
+    for (line, step) in said.lines().zip(steps) {
+        assert!(line.starts_with(step), "{line}");
+    }
+
+    let path = bundle.path().join(MODEL_FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let output = verify();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("model.onnx was changed") && said.lines().count() == 1,
+        "{said}"
+    );
+
+    let bundle = SmallBundle::written(ExportOptions::default(), |manifest| {
+        manifest.pad_token_id = 1_000_000;
+    });
+    let output = tidewatch(&["model", "verify"], &bundle);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("no token 1000000"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn a_gpu_that_cannot_be_had_is_one_sentence_that_says_why() {
+    let bundle = SmallBundle::new();
+    let output = tidewatch(
+        &[
+            "model",
+            "verify",
+            "--device",
+            "cuda",
+            "--device-number",
+            "7",
+        ],
+        &bundle,
+    );
+    assert_eq!(output.status.code(), Some(1), "a machine with eight GPUs?");
+    let said = text(&output.stderr);
+    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    assert!(said.contains("cannot run on cuda:7: "), "{said}");
 }
