@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use hf_hub::api::sync::ApiBuilder;
+use hf_hub::api::sync::{ApiBuilder, ApiError};
 use hf_hub::{Repo, RepoType};
 use tokenizers::Tokenizer;
 
 use super::bert::BertConfig;
 use super::error::TrainError;
 use super::recipe::Backbone;
+use crate::model::manifest::Bundle;
 
 /// A pre-trained encoder's files, opened.
 pub struct Encoder {
@@ -22,51 +23,64 @@ pub struct Encoder {
     pub weights: PathBuf,
 }
 
-/// The files a backbone must have.
-const FILES: [&str; 3] = ["config.json", "model.safetensors", "tokenizer.json"];
+/// Name of the configuration, in a backbone and in a bundle.
+pub const CONFIG: &str = "config.json";
+/// Name of the trained weights in a bundle, which can so be a backbone again.
+pub const BUNDLE_WEIGHTS: &str = "weights.safetensors";
+const TOKENIZER: &str = "tokenizer.json";
+const WEIGHTS: [&str; 2] = ["model.safetensors", BUNDLE_WEIGHTS];
 
 /// Opens a backbone; relative folders start at `base`.
 pub fn open(backbone: &Backbone, base: &Path) -> Result<Encoder, TrainError> {
     match backbone {
-        Backbone::Folder(folder) => {
-            let folder = base.join(folder);
-            if let Some(missing) = FILES.iter().find(|name| !folder.join(name).is_file()) {
-                return Err(TrainError::backbone(
-                    &folder,
-                    format!("has no file {missing}"),
-                ));
-            }
-            open_files(FILES.map(|name| folder.join(name)))
-        }
+        Backbone::Folder(folder) => open_files(find(&base.join(folder))?),
         Backbone::Hub(id) => open_files(fetch(id)?),
     }
+}
+
+/// The version of the bundle that this backbone is, if it is one.
+pub fn parent(backbone: &Backbone, base: &Path) -> Option<String> {
+    match backbone {
+        Backbone::Folder(folder) => Some(Bundle::open(base.join(folder)).ok()?.version),
+        Backbone::Hub(_) => None,
+    }
+}
+
+/// Configuration, weights and tokenizer of a folder.
+fn find(folder: &Path) -> Result<[PathBuf; 3], TrainError> {
+    let existing = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
+    let lacks = |name: &str| TrainError::backbone(folder, format!("has no file {name}"));
+    Ok([
+        existing(CONFIG).ok_or_else(|| lacks(CONFIG))?,
+        WEIGHTS
+            .iter()
+            .find_map(|name| existing(name))
+            .ok_or_else(|| lacks(&WEIGHTS.join(" or ")))?,
+        existing(TOKENIZER).ok_or_else(|| lacks(TOKENIZER))?,
+    ])
 }
 
 /// Downloads a model's files to the hub's cache, or finds them there.
 fn fetch(id: &str) -> Result<[PathBuf; 3], TrainError> {
     let (name, revision) = id.split_once('@').unwrap_or((id, "main"));
-    let refuse = |reason: hf_hub::api::sync::ApiError| {
-        let hint = "check the name, the network and HF_ENDPOINT, or give a folder";
-        TrainError::backbone(
-            Path::new(id),
-            format!("could not be fetched from the hub ({reason}); {hint}"),
-        )
+    let refuse = |what: &str, reason: ApiError| {
+        let reason = format!(
+            "gave no {what} ({reason}); check the id, the network and HF_ENDPOINT, \
+             or name a folder with --backbone"
+        );
+        TrainError::Hub {
+            id: id.into(),
+            reason,
+        }
     };
     let api = ApiBuilder::from_env()
         .with_progress(false)
         .build()
-        .map_err(refuse)?;
-    let repo = api.repo(Repo::with_revision(
-        name.to_owned(),
-        RepoType::Model,
-        revision.to_owned(),
-    ));
-    let [config, weights, tokenizer] = FILES;
-    Ok([
-        repo.get(config).map_err(refuse)?,
-        repo.get(weights).map_err(refuse)?,
-        repo.get(tokenizer).map_err(refuse)?,
-    ])
+        .map_err(|error| refuse("connection", error))?;
+    let repo = Repo::with_revision(name.to_owned(), RepoType::Model, revision.to_owned());
+    let repo = api.repo(repo);
+    let get = |file: &str| repo.get(file).map_err(|error| refuse(file, error));
+    Ok([get(CONFIG)?, get(WEIGHTS[0])?, get(TOKENIZER)?])
 }
 
 fn open_files([config, weights, tokenizer]: [PathBuf; 3]) -> Result<Encoder, TrainError> {

@@ -32,6 +32,17 @@ pub enum WriteError {
     ReadBack(#[from] BundleError),
 }
 
+/// Refuses a target that exists, so that a run can find out before it has done all the work.
+///
+/// # Errors
+/// [`WriteError::Exists`].
+pub fn refuse_existing(target: &Path) -> Result<(), WriteError> {
+    match target.symlink_metadata() {
+        Ok(_) => Err(WriteError::Exists(target.into())),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Writes a bundle to `target`, which must not exist, and returns it opened and verified.
 ///
 /// `files` are all files but the manifest, by name; their hashes are put into the manifest. A reader
@@ -44,9 +55,7 @@ pub fn write(
     mut manifest: Manifest,
     files: &BTreeMap<String, Vec<u8>>,
 ) -> Result<Bundle, WriteError> {
-    if target.exists() {
-        return Err(WriteError::Exists(target.into()));
-    }
+    refuse_existing(target)?;
     let failed = |path: &Path| {
         let path = path.to_path_buf();
         move |source| WriteError::Write { path, source }

@@ -5,9 +5,8 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use tokenizers::Tokenizer;
 
+use super::encoder::Model;
 use super::error::TrainError;
-use super::layout::Layout;
-use super::weights::Weights;
 
 /// What is written beside the weights.
 pub struct Card<'a> {
@@ -19,28 +18,34 @@ pub struct Card<'a> {
     pub tokenizer: &'a Tokenizer,
 }
 
+impl Card<'_> {
+    /// The bytes of `config.json`.
+    pub fn config_json(&self) -> Vec<u8> {
+        let text = serde_json::to_string_pretty(&config(self));
+        (text.expect("a JSON object has only string keys") + "\n").into_bytes()
+    }
+
+    /// The bytes of `tokenizer.json`.
+    pub fn tokenizer_json(&self) -> Result<Vec<u8>, tokenizers::Error> {
+        Ok(self.tokenizer.to_string(false)?.into_bytes())
+    }
+}
+
 /// Writes `config.json`, `model.safetensors` and `tokenizer.json`; each file replaces its predecessor
 /// only once it is whole.
-pub fn write(
-    folder: &Path,
-    card: &Card<'_>,
-    layout: &Layout,
-    weights: &Weights,
-) -> Result<(), TrainError> {
+pub fn write(folder: &Path, card: &Card<'_>, model: Model<'_>) -> Result<(), TrainError> {
     std::fs::create_dir_all(folder).map_err(|error| TrainError::write(folder, error))?;
-    let config = config(card);
     replace(&folder.join("config.json"), |file| {
-        let text = serde_json::to_string_pretty(&config)
-            .map_err(|error| TrainError::write(file, error))?;
-        std::fs::write(file, text + "\n").map_err(|error| TrainError::write(file, error))
+        std::fs::write(file, card.config_json()).map_err(|error| TrainError::write(file, error))
     })?;
     replace(&folder.join("tokenizer.json"), |file| {
-        card.tokenizer
-            .save(file, false)
-            .map_err(|error| TrainError::write(file, error))
+        let json = card
+            .tokenizer_json()
+            .map_err(|error| TrainError::write(file, error))?;
+        std::fs::write(file, json).map_err(|error| TrainError::write(file, error))
     })?;
     replace(&folder.join("model.safetensors"), |file| {
-        weights.save(layout, file)
+        model.weights.save(model.layout, file)
     })
 }
 

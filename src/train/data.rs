@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, TimeZone, Utc};
-use serde::Serialize;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
-use super::recipe::{Column, Format, Labels, Role, Source, TextOptions};
+use super::recipe::{Column, Format, Labels, Role, Source, TextOptions, TimeSource};
+use super::time;
 
 /// A labelled text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,17 @@ pub struct Example {
     pub time: Option<DateTime<Utc>>,
     /// What it is for.
     pub role: Role,
+    /// Index of its file in [`Dataset::files`].
+    pub file: usize,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its path as the recipe names it, the same on every machine.
+    pub name: PathBuf,
 }
 
 /// A line that gave no example.
@@ -33,6 +45,19 @@ pub struct Fault {
     pub line: u64,
     /// Why, as the rest of "file:line: ".
     pub reason: String,
+}
+
+/// How many lines of the data did not become an example, and why.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Lines that gave no example.
+    pub faults: usize,
+    /// Lines whose id had occurred before.
+    pub repeated: usize,
+    /// Those among them whose label differed.
+    pub conflicting: usize,
+    /// Examples a split by time could not place.
+    pub undated: usize,
 }
 
 /// What was read.
@@ -47,7 +72,7 @@ pub struct Dataset {
     /// Those among the repeated whose label differs from the kept one's.
     pub conflicting: usize,
     /// The files read, in order.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<InputFile>,
 }
 
 /// Reads all sources; relative paths start at `base`.
@@ -62,18 +87,19 @@ pub fn read(
     for source in sources {
         for file in files(source, base)? {
             let rows = match source.format {
-                Format::Tsv => separated(&file, b'\t', false, source)?,
-                Format::Csv => separated(&file, b',', true, source)?,
-                Format::Jsonl => json_lines(&file, source)?,
+                Format::Tsv => separated(&file.path, b'\t', false, source)?,
+                Format::Csv => separated(&file.path, b',', true, source)?,
+                Format::Jsonl => json_lines(&file.path, source)?,
             };
+            let number = dataset.files.len();
             for row in rows {
                 match row
                     .fields
-                    .and_then(|fields| example(fields, labels, text, source.role))
+                    .and_then(|fields| example(fields, labels, text, source, number))
                 {
                     Ok(example) => dataset.add(example, &mut seen),
                     Err(reason) => dataset.faults.push(Fault {
-                        file: file.clone(),
+                        file: file.path.clone(),
                         line: row.line,
                         reason,
                     }),
@@ -100,25 +126,29 @@ impl Dataset {
 }
 
 /// The file of a source, or the files of its folder.
-fn files(source: &Source, base: &Path) -> Result<Vec<PathBuf>, TrainError> {
+fn files(source: &Source, base: &Path) -> Result<Vec<InputFile>, TrainError> {
     let path = base.join(&source.path);
     if !path.is_dir() {
-        return Ok(vec![path]);
+        let name = source.path.clone();
+        return Ok(vec![InputFile { path, name }]);
     }
     let entries = std::fs::read_dir(&path).map_err(|error| TrainError::read(&path, error))?;
     let mut files = Vec::new();
     for entry in entries {
-        let file = entry
-            .map_err(|error| TrainError::read(&path, error))?
-            .path();
+        let entry = entry.map_err(|error| TrainError::read(&path, error))?;
+        let file = InputFile {
+            path: entry.path(),
+            name: source.path.join(entry.file_name()),
+        };
         if file
+            .path
             .extension()
             .is_some_and(|ending| ending == source.format.ending())
         {
             files.push(file);
         }
     }
-    files.sort();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
     if files.is_empty() {
         let ending = source.format.ending();
         return Err(TrainError::Data(format!(
@@ -146,7 +176,8 @@ fn example(
     fields: Fields,
     labels: &Labels,
     options: &TextOptions,
-    role: Role,
+    source: &Source,
+    file: usize,
 ) -> Result<Example, String> {
     let label = labels.index(&fields.label).ok_or_else(|| {
         format!(
@@ -162,45 +193,30 @@ fn example(
     if text.is_empty() {
         return Err("the text is empty".into());
     }
-    let time = match fields.time.as_deref().map(str::trim) {
-        None | Some("") => None,
-        Some(raw) => Some(
-            parse_time(raw)
-                .ok_or_else(|| format!("the time {:?} cannot be read", shortened(raw)))?,
-        ),
-    };
     let id = fields
         .id
         .map(|id| id.trim().to_owned())
         .filter(|id| !id.is_empty());
+    let time = match (source.time, fields.time.as_deref().map(str::trim)) {
+        (TimeSource::Snowflake, _) => id.as_deref().and_then(time::of_snowflake),
+        (TimeSource::Column, None | Some("")) => None,
+        (TimeSource::Column, Some(raw)) => Some(
+            time::parse(raw)
+                .ok_or_else(|| format!("the time {:?} cannot be read", shortened(raw)))?,
+        ),
+    };
     Ok(Example {
         id,
         text,
         label,
         time,
-        role,
+        role: source.role,
+        file,
     })
 }
 
 fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
-}
-
-/// RFC 3339 (`2015-02-24 11:35:52 -0800` too), or a whole number of seconds (below 1e11) or
-/// milliseconds since 1970.
-fn parse_time(raw: &str) -> Option<DateTime<Utc>> {
-    if let Ok(number) = raw.parse::<i64>() {
-        let milliseconds = if number.abs() < 100_000_000_000 {
-            number.checked_mul(1000)?
-        } else {
-            number
-        };
-        return Utc.timestamp_millis_opt(milliseconds).single();
-    }
-    DateTime::parse_from_rfc3339(raw)
-        .or_else(|_| DateTime::parse_from_str(raw, "%Y-%m-%d %H:%M:%S %z"))
-        .ok()
-        .map(|time| time.with_timezone(&Utc))
 }
 
 /// Numbers of a source's columns once its header is known.
@@ -348,144 +364,4 @@ fn json_fields(line: &[u8], source: &Source) -> Result<Fields, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::train::escape::Escape;
-
-    fn source(toml: &str) -> Source {
-        toml::from_str(toml).unwrap()
-    }
-
-    fn labels() -> Labels {
-        Labels {
-            names: vec!["negative".into(), "positive".into()],
-            map: Default::default(),
-        }
-    }
-
-    fn read_one(name: &str, content: &[u8], source: &Source) -> Dataset {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(name), content).unwrap();
-        let text = TextOptions {
-            unescape: vec![Escape::Unicode, Escape::Html],
-        };
-        read(
-            std::slice::from_ref(source),
-            &labels(),
-            &text,
-            folder.path(),
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn every_line_of_a_tsv_is_an_example_a_repetition_or_a_named_fault() {
-        let source = source(
-            r#"path = "a.tsv"
-            format = "tsv"
-            columns = { id = 0, label = 1, text = 2 }"#,
-        );
-        let content = b"1\tpositive\t\"quoted\" \\u2019 &amp; \xff broken\t\n\
-            2\tmixed\ttext\n\
-            3\tnegative\n\
-            1\tnegative\tagain\n\
-            1\tpositive\tand again\n\
-            4\tnegative\t   \n\
-            5\tnegative\tlast";
-        let dataset = read_one("a.tsv", content, &source);
-        let texts: Vec<&str> = dataset.examples.iter().map(|e| e.text.as_str()).collect();
-        assert_eq!(texts, ["\"quoted\" ’ & \u{fffd} broken", "last"]);
-        assert_eq!((dataset.repeated, dataset.conflicting), (2, 1));
-        let faults: Vec<(u64, &str)> = dataset
-            .faults
-            .iter()
-            .map(|f| (f.line, f.reason.as_str()))
-            .collect();
-        assert_eq!(
-            faults,
-            [
-                (2, "the label \"mixed\" is not in the recipe"),
-                (3, "has 2 columns, so no text in column 2"),
-                (6, "the text is empty"),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_csv_is_read_by_the_names_in_its_header() {
-        let source = source(
-            r#"path = "a.csv"
-            format = "csv"
-            header = true
-            columns = { label = "kind", text = "words", time = "at" }"#,
-        );
-        let content = b"at,kind,words\n2015-02-24 11:35:52 -0800,positive,\"two\nlines, one field\"\n\
-            2015-02-24T11:35:52Z,negative,\"a \"\"b\"\"\"\n1424777752,negative,c\n1424777752123,positive,d\nnever,positive,e\n";
-        let dataset = read_one("a.csv", content, &source);
-        assert_eq!(dataset.examples[0].text, "two\nlines, one field");
-        assert_eq!(dataset.examples[1].text, "a \"b\"");
-        let times: Vec<i64> = dataset
-            .examples
-            .iter()
-            .map(|e| e.time.unwrap().timestamp_millis())
-            .collect();
-        assert_eq!(
-            times,
-            [
-                1_424_806_552_000,
-                1_424_777_752_000,
-                1_424_777_752_000,
-                1_424_777_752_123
-            ]
-        );
-        assert_eq!(
-            dataset.faults[0].reason,
-            "the time \"never\" cannot be read"
-        );
-    }
-
-    #[test]
-    fn broken_json_lines_are_faults_and_the_others_are_read() {
-        let source = source(
-            r#"path = "a.jsonl"
-            format = "jsonl"
-            columns = { id = "id", label = "l", text = "t" }"#,
-        );
-        let content = b"{\"id\":7,\"l\":\"positive\",\"t\":\"a\"}\n\n{\"id\":8,\n[1]\n{\"id\":9,\"t\":\"a\"}\n";
-        let dataset = read_one("a.jsonl", content, &source);
-        assert_eq!(dataset.examples.len(), 1);
-        assert_eq!(dataset.examples[0].id.as_deref(), Some("7"));
-        let lines: Vec<u64> = dataset.faults.iter().map(|f| f.line).collect();
-        assert_eq!(lines, [3, 4, 5]);
-        assert!(dataset.faults[2].reason.contains("\"l\""));
-    }
-
-    #[test]
-    fn a_column_name_without_a_header_is_an_error_that_says_what_to_set() {
-        let source = source(
-            r#"path = "a.csv"
-            format = "csv"
-            columns = { label = "kind", text = 0 }"#,
-        );
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("a.csv"), "x,y\n").unwrap();
-        let error = read(&[source], &labels(), &TextOptions::default(), folder.path()).unwrap_err();
-        assert!(error.to_string().contains("header = true"), "{error}");
-    }
-
-    #[test]
-    fn a_folder_stands_for_its_files_in_the_order_of_their_names() {
-        let source = source(
-            r#"path = "."
-            format = "tsv"
-            columns = { label = 0, text = 1 }"#,
-        );
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in [("b.tsv", "second"), ("a.tsv", "first"), ("c.txt", "never")] {
-            std::fs::write(folder.path().join(name), format!("positive\t{text}\n")).unwrap();
-        }
-        let dataset = read(&[source], &labels(), &TextOptions::default(), folder.path()).unwrap();
-        let texts: Vec<&str> = dataset.examples.iter().map(|e| e.text.as_str()).collect();
-        assert_eq!(texts, ["first", "second"]);
-    }
-}
+mod tests;

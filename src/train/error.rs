@@ -3,6 +3,10 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use super::bundle::WriteError;
+use crate::model::backend::InferError;
+use crate::model::error::ModelError;
+
 /// A failure of a fine-tuning run. Each message is a sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
@@ -23,6 +27,14 @@ pub enum TrainError {
         /// The folder or file.
         path: PathBuf,
         /// What is wrong with it, as the rest of a sentence.
+        reason: String,
+    },
+    /// The hub did not give a backbone.
+    #[error("the backbone {id} cannot be fetched: the hub {reason}")]
+    Hub {
+        /// The model's id.
+        id: String,
+        /// What went wrong, as the rest of a sentence, and what to do.
         reason: String,
     },
     /// A file cannot be read.
@@ -52,8 +64,17 @@ pub enum TrainError {
     /// The finished model is not good enough to be used.
     #[error("the gate is not met: {0}")]
     Gate(String),
+    /// ONNX Runtime cannot be had, or not with what the exported model needs.
+    #[error(transparent)]
+    Runtime(#[from] ModelError),
+    /// ONNX Runtime failed on the exported model.
+    #[error("the exported model cannot be checked: {0}")]
+    Infer(#[from] InferError),
+    /// The bundle was not written.
+    #[error(transparent)]
+    Bundle(#[from] WriteError),
     /// Someone asked the run to stop.
-    #[error("stopped by request; the last finished epoch's checkpoint is kept")]
+    #[error("stopped by request; the checkpoint of the last finished epoch, if any, is kept")]
     Stopped,
 }
 
@@ -85,9 +106,14 @@ impl TrainError {
     /// The exit code documented for `tidewatch-finetune`.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Recipe { .. } | Self::Data(_) | Self::Backbone { .. } | Self::Read { .. } => 2,
+            Self::Recipe { .. }
+            | Self::Data(_)
+            | Self::Backbone { .. }
+            | Self::Hub { .. }
+            | Self::Read { .. }
+            | Self::Bundle(WriteError::Exists(_)) => 2,
             Self::Gate(_) | Self::Diverged { .. } => 3,
-            Self::Write { .. } => 4,
+            Self::Write { .. } | Self::Runtime(_) | Self::Infer(_) | Self::Bundle(_) => 4,
             Self::Stopped => 130,
         }
     }

@@ -4,9 +4,9 @@
 //! [`escape`]), which are split ([`split`]) and tokenised ([`tokens`]); batches of them ([`batches`],
 //! [`packed`]) go through the model ([`encoder`], [`layer`], [`ops`]) whose weights ([`weights`],
 //! [`layout`]) the optimiser ([`optimise`]) moves; [`run`] holds it together and [`checkpoint`] writes
-//! the classifier in Hugging Face's layout. Then the model is written for inference ([`export`],
-//! [`onnx`]), compared with the trainer ([`parity`]), calibrated ([`calibrate`]) and evaluated
-//! ([`evaluate`], [`report`]), and all of it becomes a bundle ([`bundle`]).
+//! the classifier in Hugging Face's layout. Then, held together by [`finish`], the model is written for
+//! inference ([`export`], [`onnx`]), compared with the trainer ([`parity`]), evaluated ([`evaluate`]) and
+//! calibrated ([`calibrate`]), and with what is told of it ([`origin`], [`report`]) becomes a [`bundle`].
 
 pub mod backbone;
 pub mod batches;
@@ -21,11 +21,13 @@ pub mod error;
 pub mod escape;
 pub mod evaluate;
 pub mod export;
+pub mod finish;
 pub mod layer;
 pub mod layout;
 pub mod onnx;
 pub mod ops;
 pub mod optimise;
+pub mod origin;
 pub mod packed;
 pub mod parity;
 pub mod progress;
@@ -33,7 +35,9 @@ pub mod recipe;
 pub mod report;
 pub mod run;
 pub mod scores;
+pub mod session;
 pub mod split;
+pub mod time;
 pub mod tokens;
 pub mod trainer;
 pub mod weights;

@@ -1,5 +1,6 @@
 //! What a run tells while it goes: a bar for a person, JSON lines for a program.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,12 +8,22 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::data::Fault;
+use super::calibrate::Calibration;
+use super::data::{Fault, LeftOut};
+use super::export::ExportOptions;
+use super::parity::Parity;
+use super::recipe::{Backbone, Role};
+use crate::model::manifest::Metric;
 
 /// A moment of a run.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// The backbone is opened, from the hub if need be.
+    Backbone {
+        /// Where it comes from.
+        backbone: Backbone,
+    },
     /// A line of the data gave no example.
     Fault(Fault),
     /// The data was read and split.
@@ -25,14 +36,9 @@ pub enum Event {
         validation: usize,
         /// Examples to test with.
         test: usize,
-        /// Lines that gave no example.
-        faults: usize,
-        /// Lines left out because their id had occurred before.
-        repeated: usize,
-        /// Those among them whose label differed.
-        conflicting: usize,
-        /// Examples a split by time could not place.
-        undated: usize,
+        /// Lines that did not become an example.
+        #[serde(flatten)]
+        left_out: LeftOut,
         /// Mean length of a training example.
         mean_tokens: f64,
         /// Training examples at the length limit.
@@ -79,6 +85,36 @@ pub enum Event {
         epoch: usize,
         /// The folder.
         folder: PathBuf,
+    },
+    /// The model was written for inference.
+    Export {
+        /// Form of the graph and storage of the weights.
+        #[serde(flatten)]
+        options: ExportOptions,
+        /// Size of the file.
+        bytes: usize,
+    },
+    /// The exported model was compared with the trainer.
+    Parity(Parity),
+    /// The exported model was scored.
+    Evaluation {
+        /// `validation` or `test`.
+        part: Role,
+        /// Number of examples.
+        examples: usize,
+        /// Figures of merit with their intervals.
+        metrics: BTreeMap<String, Metric>,
+    },
+    /// The temperature was fitted on the validation examples.
+    Calibration(Calibration),
+    /// The bundle was written: the end.
+    Bundle {
+        /// Its folder.
+        folder: PathBuf,
+        /// Its version.
+        version: String,
+        /// Size of its files.
+        bytes: u64,
     },
 }
 
@@ -150,6 +186,12 @@ impl Progress {
 
 fn show(bar: &ProgressBar, score: &mut Option<f64>, faults: usize, event: &Event) {
     match event {
+        Event::Backbone {
+            backbone: Backbone::Hub(id),
+        } => bar.println(format!("getting {id} from the hub, or from its cache")),
+        Event::Backbone {
+            backbone: Backbone::Folder(folder),
+        } => bar.println(format!("starting from {}", folder.display())),
         Event::Fault(fault) if faults <= FAULTS_SHOWN => {
             bar.println(format!(
                 "skipped {}:{}: {}",
@@ -164,16 +206,20 @@ fn show(bar: &ProgressBar, score: &mut Option<f64>, faults: usize, event: &Event
             train,
             validation,
             test,
-            faults,
-            repeated,
-            conflicting,
+            left_out:
+                LeftOut {
+                    faults,
+                    repeated,
+                    conflicting,
+                    undated,
+                },
             ..
         } => {
             bar.println(format!(
                 "{files} files: {train} examples to train on, {validation} to validate with, {test} to test with"
             ));
             bar.println(format!(
-                "left out: {faults} lines with faults, {repeated} repeated ids ({conflicting} with another label)"
+                "left out: {faults} lines with faults, {repeated} repeated ids ({conflicting} with another label), {undated} without a time"
             ));
         }
         Event::Start {
@@ -202,6 +248,48 @@ fn show(bar: &ProgressBar, score: &mut Option<f64>, faults: usize, event: &Event
                 "epoch {epoch}: macro recall {macro_recall:.4}, accuracy {accuracy:.4}"
             ));
         }
-        Event::Checkpoint { folder, .. } => bar.println(format!("wrote {}", folder.display())),
+        Event::Checkpoint { folder, .. } => {
+            bar.println(format!("wrote the checkpoint {}", folder.display()))
+        }
+        Event::Export { options, bytes } => {
+            bar.finish_and_clear();
+            bar.println(format!(
+                "exported: {:.1} MB, {:?} form, weights as {:?}",
+                *bytes as f64 / 1e6,
+                options.form,
+                options.weights
+            ));
+        }
+        Event::Parity(parity) => bar.println(format!(
+            "ONNX Runtime agrees with the trainer on {} texts within {:.1e} (alone) and {:.1e} (in batches)",
+            parity.texts, parity.alone, parity.batched
+        )),
+        Event::Evaluation {
+            part,
+            examples,
+            metrics,
+        } => {
+            bar.println(format!("{part:?}, {examples} examples, as exported:"));
+            for (name, metric) in metrics {
+                let interval = metric.interval.map_or_else(String::new, |(low, high)| {
+                    format!("  ({low:.4} to {high:.4})")
+                });
+                bar.println(format!("  {name:13} {:.4}{interval}", metric.value));
+            }
+        }
+        Event::Calibration(fitted) => bar.println(format!(
+            "temperature {:.3}: expected calibration error {:.4}, before {:.4}",
+            fitted.temperature, fitted.ece_after, fitted.ece_before
+        )),
+        Event::Bundle {
+            folder,
+            version,
+            bytes,
+        } => bar.println(format!(
+            "wrote the bundle {} ({:.1} MB, version {})",
+            folder.display(),
+            *bytes as f64 / 1e6,
+            version.get(..12).unwrap_or(version)
+        )),
     }
 }

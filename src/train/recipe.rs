@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::batches::BatchSize;
 use super::error::TrainError;
 use super::escape::Escape;
+use super::export::ExportOptions;
 
 /// A fine-tuning run. Unknown keys are refused, so that a typo never passes silently.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,9 +33,15 @@ pub struct Recipe {
     /// Hyper-parameters.
     #[serde(default)]
     pub training: Training,
+    /// How the model is written for inference.
+    #[serde(default)]
+    pub export: ExportOptions,
     /// Where the results go.
     #[serde(default)]
     pub output: Output,
+    /// SPDX expressions or sentences, by what they cover (`weights`, `data`, …): passed on in the bundle.
+    #[serde(default)]
+    pub licences: BTreeMap<String, String>,
 }
 
 fn default_seed() -> u64 {
@@ -127,6 +134,9 @@ pub struct Source {
     pub header: bool,
     /// Where its fields are.
     pub columns: Columns,
+    /// Where an example's time comes from.
+    #[serde(default)]
+    pub time: TimeSource,
 }
 
 fn train_role() -> Role {
@@ -144,7 +154,7 @@ pub struct Columns {
     pub text: Column,
     /// The label.
     pub label: Column,
-    /// The time, for a split by time: RFC 3339, or seconds or milliseconds since 1970.
+    /// The time: RFC 3339, or seconds or milliseconds since 1970.
     #[serde(default)]
     pub time: Option<Column>,
 }
@@ -170,9 +180,6 @@ pub enum Split {
     Time {
         /// The first moment of the validation span.
         from: DateTime<Utc>,
-        /// Where an example's time comes from.
-        #[serde(default)]
-        source: TimeSource,
     },
     /// A share of them, chosen by a hash of the id (of the text, where there is none).
     Hash {
@@ -181,11 +188,11 @@ pub enum Split {
     },
 }
 
-/// Where an example's time comes from.
+/// Where an example's time comes from: a split by time needs it, and the bundle tells the span.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimeSource {
-    /// The time column.
+    /// The time column, where there is one.
     #[default]
     Column,
     /// The id, which is a Twitter snowflake.
@@ -247,10 +254,16 @@ impl Default for Training {
 pub struct Output {
     /// Name of the model.
     pub name: String,
-    /// Folder for the results.
+    /// The bundle's folder, which must not exist. The classifier of the last finished epoch is kept
+    /// beside it, in a folder whose name ends in `.checkpoint`.
+    // Where a bundle lay when it was written is no part of it: the same run elsewhere gives the same one.
+    #[serde(skip_serializing)]
     pub folder: PathBuf,
-    /// Macro-averaged recall on validation under which the model is not used (exit code 3).
+    /// Macro-averaged recall of the exported model on validation under which no bundle is written (exit
+    /// code 3).
     pub min_macro_recall: Option<f64>,
+    /// Whether the bundle also holds the weights as they were trained, for another run to start from.
+    pub training_weights: bool,
 }
 
 impl Default for Output {
@@ -259,6 +272,7 @@ impl Default for Output {
             name: "tidewatch".into(),
             folder: "model".into(),
             min_macro_recall: None,
+            training_weights: true,
         }
     }
 }
@@ -293,6 +307,11 @@ impl Recipe {
                 "labels.names needs at least two classes".to_owned(),
             ),
             (self.data.is_empty(), "[[data]] names no file".to_owned()),
+            (
+                matches!(&self.backbone, Backbone::Hub(id) if !is_hub_id(id)),
+                "backbone.hub must be owner/name, with @revision after it where not the main one is meant"
+                    .to_owned(),
+            ),
             (
                 !self.data.iter().any(|source| source.role == Role::Train),
                 "no [[data]] file has the role \"train\"".to_owned(),
@@ -344,53 +363,15 @@ impl Recipe {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINIMAL: &str = r#"
-        backbone = { folder = "encoder" }
-        labels = { names = ["negative", "positive"], map = { "0" = "negative" } }
-        [[data]]
-        path = "a.tsv"
-        format = "tsv"
-        columns = { text = 1, label = "kind" }
-    "#;
-
-    #[test]
-    fn a_minimal_recipe_gets_the_documented_defaults() {
-        let recipe: Recipe = toml::from_str(MINIMAL).unwrap();
-        assert_eq!(recipe.fault(), None);
-        assert_eq!(recipe.training.learning_rate, 8e-5);
-        assert_eq!(recipe.training.batch, BatchSize::Sequences(32));
-        assert_eq!(recipe.data[0].role, Role::Train);
-        assert_eq!(recipe.data[0].columns.label, Column::Name("kind".into()));
-        assert_eq!(recipe.labels.index(" 0 "), Some(0));
-        assert_eq!(recipe.labels.index("positive"), Some(1));
-        assert_eq!(recipe.labels.index("mixed"), None);
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_by_name() {
-        let text = format!("{MINIMAL}\n[training]\nlearning_rat = 1e-4\n");
-        let error = toml::from_str::<Recipe>(&text).unwrap_err().to_string();
-        assert!(error.contains("learning_rat"), "{error}");
-    }
-
-    #[test]
-    fn a_label_map_that_leads_nowhere_is_refused() {
-        let recipe: Recipe =
-            toml::from_str(&MINIMAL.replace("\"negative\" }", "\"bad\" }")).unwrap();
-        assert!(recipe.fault().unwrap().contains("\"bad\""));
-    }
-
-    #[test]
-    fn the_shipped_recipes_are_valid() {
-        for name in ["semeval-time.toml", "default.toml"] {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("recipes")
-                .join(name);
-            Recipe::load(&path).unwrap();
-        }
-    }
+/// `owner/name` (or the `name` alone of the hub's oldest models), with or without `@revision`.
+fn is_hub_id(id: &str) -> bool {
+    let plain = |part: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
+    };
+    let (name, revision) = id.split_once('@').unwrap_or((id, "main"));
+    name.split('/').count() <= 2 && name.split('/').all(plain) && revision.split('/').all(plain)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Write};
 use serde::{Deserialize, Serialize};
 
 use super::calibrate::Calibration;
+use super::data::LeftOut;
 use super::evaluate::Evaluation;
 use super::export::ExportOptions;
 use super::parity::Parity;
@@ -48,6 +49,8 @@ pub struct Report {
     pub exported: Exported,
     /// What it was trained and validated on.
     pub data: Vec<DataFile>,
+    /// Lines that did not become an example.
+    pub left_out: LeftOut,
     /// The recipe as it was run.
     pub recipe: serde_json::Value,
 }
@@ -184,6 +187,17 @@ impl Report {
                 Ok(())
             },
         )?;
+        let LeftOut {
+            faults,
+            repeated,
+            conflicting,
+            undated,
+        } = self.left_out;
+        writeln!(
+            page,
+            "<p>Left out: {faults} lines with faults, {repeated} repeated ids ({conflicting} with another label), \
+             {undated} examples without a time."
+        )?;
         let recipe = serde_json::to_string_pretty(&self.recipe).unwrap_or_default();
         writeln!(page, "<h2>Recipe</h2>\n<pre>{}</pre>", escaped(&recipe))
     }
@@ -318,6 +332,10 @@ mod tests {
                 examples: 12,
                 span: None,
             }],
+            left_out: LeftOut {
+                faults: 3,
+                ..LeftOut::default()
+            },
             recipe: serde_json::json!({"seed": 1}),
         }
     }
@@ -332,6 +350,7 @@ mod tests {
             "23.6 MB",
             "0.10 points",
             "tweets.tsv",
+            "3 lines with faults",
             "4.0e-7",
         ] {
             assert!(page.contains(part), "{part} is missing from {page}");

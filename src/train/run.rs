@@ -1,4 +1,4 @@
-//! A whole run: read, split, tokenise, train, validate, write.
+//! From a recipe to a trained classifier: read, split, tokenise, train, validate.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,17 +9,19 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 use super::backbone::{self, Encoder};
 use super::batches;
 use super::checkpoint::{self, Card};
-use super::data;
+use super::data::{self, InputFile, LeftOut};
+use super::encoder::Model;
 use super::error::TrainError;
 use super::layout::Layout;
 use super::optimise::Schedule;
 use super::packed::Packed;
 use super::progress::{Event, Progress};
-use super::recipe::Recipe;
+use super::recipe::{Backbone, Recipe};
 use super::scores::Scores;
+use super::session;
 use super::split::{self, Parts};
 use super::tokens::{self, Encoded};
-use super::trainer::Trainer;
+use super::trainer::{self, Trainer};
 use super::weights::Weights;
 
 /// What a run needs beside its recipe.
@@ -32,12 +34,24 @@ pub struct Setting<'a> {
     pub stop: &'a AtomicBool,
 }
 
+impl Setting<'_> {
+    /// Ends the run here if someone asked for it.
+    pub fn go_on(&self) -> Result<(), TrainError> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(TrainError::Stopped),
+            false => Ok(()),
+        }
+    }
+}
+
 /// The data of a run, by use, and the same tokenised.
 pub struct Prepared {
+    /// The files it was read from.
+    pub files: Vec<InputFile>,
     /// The examples.
     pub parts: Parts,
-    /// The files they came from.
-    pub files: Vec<PathBuf>,
+    /// What did not become an example.
+    pub left_out: LeftOut,
     /// Tokenised training examples.
     pub train: Vec<Encoded>,
     /// Tokenised validation examples.
@@ -46,24 +60,41 @@ pub struct Prepared {
     pub test: Vec<Encoded>,
 }
 
-/// A finished classifier: its folder, and how it scored.
-pub struct Outcome {
-    /// The folder in Hugging Face's layout.
-    pub folder: PathBuf,
-    /// The data it was made from.
+/// A finished classifier with the data it was made from.
+pub struct Trained {
+    /// Configuration and tokenizer.
+    pub encoder: Encoder,
+    /// Where each tensor lies.
+    pub layout: Layout,
+    /// The weights.
+    pub weights: Weights,
+    /// The data.
     pub data: Prepared,
     /// Its logits on the validation examples.
     pub validation: Scores,
-    /// Its logits on the test examples.
-    pub test: Scores,
 }
 
-/// Trains as the recipe says and writes the classifier's folder after each epoch.
+impl Trained {
+    /// The model.
+    pub fn model(&self) -> Model<'_> {
+        Model {
+            config: &self.encoder.config,
+            layout: &self.layout,
+            weights: &self.weights,
+        }
+    }
+}
+
+/// Trains as the recipe says and writes the classifier to `checkpoint` after each epoch.
 pub fn train(
     recipe: &Recipe,
+    checkpoint: &Path,
     setting: &Setting<'_>,
     progress: &mut Progress,
-) -> Result<Outcome, TrainError> {
+) -> Result<Trained, TrainError> {
+    progress.tell(&Event::Backbone {
+        backbone: recipe.backbone.clone(),
+    });
     let encoder = backbone::open(&recipe.backbone, &setting.base)?;
     let data = prepare(recipe, &encoder, &setting.data, progress)?;
     let layout = Layout::new(&encoder.config, recipe.labels.names.len());
@@ -97,8 +128,8 @@ pub fn train(
         &recipe.training,
         recipe.seed,
     );
+    session::rehearse(trainer.model(), recipe.export)?;
     let mut clock = Clock::new(steps);
-    let folder = recipe.output.folder.clone();
     let card = Card {
         config: &encoder.raw_config,
         labels: &recipe.labels.names,
@@ -107,9 +138,7 @@ pub fn train(
     let mut validation = Scores::default();
     for (epoch, batches) in epochs.iter().enumerate() {
         for batch in batches {
-            if setting.stop.load(Ordering::Relaxed) {
-                return Err(TrainError::Stopped);
-            }
+            setting.go_on()?;
             let sequences = batch
                 .iter()
                 .map(|&i| (data.train[i].tokens.as_slice(), data.train[i].label));
@@ -117,34 +146,33 @@ pub fn train(
             let report = trainer.step(&Packed::new(sequences), rate)?;
             progress.tell(&clock.step(report.loss, report.gradient_norm, rate));
         }
-        validation = score(&mut trainer, &data.validation);
+        validation = Scores::new(trainer.logits(&data.validation), &data.validation);
         progress.tell(&validated(epoch + 1, &validation));
-        checkpoint::write(&folder, &card, trainer.layout(), trainer.weights())?;
+        checkpoint::write(checkpoint, &card, trainer.model())?;
         progress.tell(&Event::Checkpoint {
             epoch: epoch + 1,
-            folder: folder.clone(),
+            folder: checkpoint.to_owned(),
         });
     }
-    let test = score(&mut trainer, &data.test);
-    Ok(Outcome {
-        folder,
+    let (layout, weights) = trainer.finish();
+    Ok(Trained {
+        encoder,
+        layout,
+        weights,
         data,
         validation,
-        test,
     })
 }
 
-/// Scores the recipe's data with a classifier that a run has already written to `folder`.
-pub fn score_checkpoint(
+/// Opens a classifier that a run of this recipe has already written to `folder`, and scores the recipe's
+/// validation examples with it.
+pub fn reopen(
     recipe: &Recipe,
     folder: &Path,
     setting: &Setting<'_>,
     progress: &mut Progress,
-) -> Result<Outcome, TrainError> {
-    let encoder = backbone::open(
-        &super::recipe::Backbone::Folder(folder.into()),
-        &setting.base,
-    )?;
+) -> Result<Trained, TrainError> {
+    let encoder = backbone::open(&Backbone::Folder(folder.into()), &setting.base)?;
     let data = prepare(recipe, &encoder, &setting.data, progress)?;
     let layout = Layout::new(&encoder.config, recipe.labels.names.len());
     let (weights, drawn) = Weights::load(&encoder.weights, &layout, recipe.seed)?;
@@ -155,21 +183,23 @@ pub fn score_checkpoint(
         );
         return Err(TrainError::backbone(folder, reason));
     }
-    let mut trainer = Trainer::new(
-        encoder.config.clone(),
+    let model = Model {
+        config: &encoder.config,
+        layout: &layout,
+        weights: &weights,
+    };
+    let mut workers = trainer::workers(recipe.training.shards);
+    let validation = Scores::new(
+        trainer::score(model, &mut workers, &data.validation),
+        &data.validation,
+    );
+    progress.tell(&validated(recipe.training.epochs, &validation));
+    Ok(Trained {
+        encoder,
         layout,
         weights,
-        &recipe.training,
-        recipe.seed,
-    );
-    let validation = score(&mut trainer, &data.validation);
-    progress.tell(&validated(recipe.training.epochs, &validation));
-    let test = score(&mut trainer, &data.test);
-    Ok(Outcome {
-        folder: folder.into(),
         data,
         validation,
-        test,
     })
 }
 
@@ -179,13 +209,6 @@ fn validated(epoch: usize, scores: &Scores) -> Event {
         epoch,
         macro_recall: confusion.macro_recall(),
         accuracy: confusion.accuracy(),
-    }
-}
-
-fn score(trainer: &mut Trainer, examples: &[Encoded]) -> Scores {
-    Scores {
-        logits: trainer.logits(examples),
-        labels: examples.iter().map(|example| example.label).collect(),
     }
 }
 
@@ -213,16 +236,19 @@ fn prepare(
         encode(&parts.validation)?,
         encode(&parts.test)?,
     );
+    let left_out = LeftOut {
+        faults: dataset.faults.len(),
+        repeated: dataset.repeated,
+        conflicting: dataset.conflicting,
+        undated: parts.undated,
+    };
     let total: usize = train.iter().map(|example| example.tokens.len()).sum();
     progress.tell(&Event::Data {
         files: dataset.files.len(),
         train: train.len(),
         validation: validation.len(),
         test: test.len(),
-        faults: dataset.faults.len(),
-        repeated: dataset.repeated,
-        conflicting: dataset.conflicting,
-        undated: parts.undated,
+        left_out,
         mean_tokens: total as f64 / train.len() as f64,
         cut_off: train
             .iter()
@@ -230,8 +256,9 @@ fn prepare(
             .count(),
     });
     Ok(Prepared {
-        parts,
         files: dataset.files,
+        parts,
+        left_out,
         train,
         validation,
         test,

@@ -1,6 +1,8 @@
 //! Logits beside the right answers.
 
 use super::evaluate::Confusion;
+use super::tokens::Encoded;
+use crate::model::probability::largest;
 
 /// The logits of some examples beside their labels.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -12,14 +14,14 @@ pub struct Scores {
 }
 
 impl Scores {
+    /// Logits of these examples, in their order.
+    pub fn new(logits: Vec<Vec<f32>>, examples: &[Encoded]) -> Self {
+        let labels = examples.iter().map(|example| example.label).collect();
+        Self { logits, labels }
+    }
+
     /// The right class of each example and the one with the largest logit, the first of equal ones.
     pub fn pairs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        let largest = |row: &Vec<f32>| {
-            (1..row.len()).fold(
-                0,
-                |best, class| if row[class] > row[best] { class } else { best },
-            )
-        };
         self.labels
             .iter()
             .zip(&self.logits)

@@ -1,11 +1,10 @@
 //! Which examples train, validate and test.
 
-use chrono::{DateTime, TimeZone, Utc};
 use sha2::{Digest, Sha256};
 
 use super::data::Example;
 use super::error::TrainError;
-use super::recipe::{Role, Split, TimeSource};
+use super::recipe::{Role, Split};
 
 /// The examples by their use.
 #[derive(Debug, Default)]
@@ -20,20 +19,10 @@ pub struct Parts {
     pub undated: usize,
 }
 
-/// Twitter's epoch, milliseconds since 1970.
-const SNOWFLAKE_EPOCH: i64 = 1_288_834_974_657;
-
-/// When a post with this Twitter snowflake id was made.
-pub fn snowflake_time(id: &str) -> Option<DateTime<Utc>> {
-    let id: u64 = id.parse().ok()?;
-    Utc.timestamp_millis_opt((id >> 22) as i64 + SNOWFLAKE_EPOCH)
-        .single()
-}
-
 /// Applies the split to the training examples; those of other roles stay what they are.
 pub fn split(examples: Vec<Example>, split: &Split) -> Result<Parts, TrainError> {
     let mut parts = Parts::default();
-    for mut example in examples {
+    for example in examples {
         let validates = match (example.role, split) {
             (Role::Test, _) => {
                 parts.test.push(example);
@@ -42,18 +31,13 @@ pub fn split(examples: Vec<Example>, split: &Split) -> Result<Parts, TrainError>
             (Role::Validation, _) => true,
             (Role::Train, Split::Given) => false,
             (Role::Train, Split::Hash { share }) => fraction(&example) < *share,
-            (Role::Train, Split::Time { from, source }) => {
-                if *source == TimeSource::Snowflake {
-                    example.time = example.id.as_deref().and_then(snowflake_time);
+            (Role::Train, Split::Time { from }) => match example.time {
+                Some(time) => time >= *from,
+                None => {
+                    parts.undated += 1;
+                    continue;
                 }
-                match example.time {
-                    Some(time) => time >= *from,
-                    None => {
-                        parts.undated += 1;
-                        continue;
-                    }
-                }
-            }
+            },
         };
         if validates {
             parts.validation.push(example)
@@ -81,35 +65,28 @@ fn fraction(example: &Example) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, Utc};
+
     use super::*;
 
     fn examples(count: u64) -> Vec<Example> {
         let example = |i: u64| Example {
-            id: Some((600_000_000_000_000_000 + i * 1_000_000_000_000_000).to_string()),
+            id: Some(i.to_string()),
             text: "t".into(),
             label: 0,
-            time: None,
+            time: DateTime::from_timestamp(i as i64, 0),
             role: Role::Train,
+            file: 0,
         };
         (0..count).map(example).collect()
     }
 
     #[test]
-    fn a_snowflake_tells_its_time() {
-        let time = snowflake_time("260097528899452929").unwrap();
-        assert_eq!(time.to_rfc3339(), "2012-10-21T19:17:37.925+00:00");
-        assert_eq!(snowflake_time("abc"), None);
-    }
-
-    #[test]
     fn a_split_by_time_trains_on_the_past_and_validates_on_the_later_part() {
-        let from = snowflake_time("650000000000000000").unwrap();
-        let rule = Split::Time {
-            from,
-            source: TimeSource::Snowflake,
-        };
+        let from = DateTime::<Utc>::from_timestamp(50, 0).unwrap();
+        let rule = Split::Time { from };
         let mut all = examples(100);
-        all[3].id = Some("no snowflake".into());
+        all[3].time = None;
         let parts = split(all, &rule).unwrap();
         assert_eq!(
             (parts.train.len(), parts.validation.len(), parts.undated),

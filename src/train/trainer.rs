@@ -50,9 +50,7 @@ impl Trainer {
     ) -> Self {
         Self {
             optimiser: AdamW::new(&layout, training.weight_decay),
-            workers: std::iter::repeat_with(Worker::default)
-                .take(training.shards)
-                .collect(),
+            workers: workers(training.shards),
             seed,
             clip: training.clip,
             hidden_dropout: training.dropout.unwrap_or(config.hidden_dropout_prob),
@@ -66,14 +64,18 @@ impl Trainer {
         }
     }
 
-    /// The weights as they are now.
-    pub fn weights(&self) -> &Weights {
-        &self.weights
+    /// The model as it is now.
+    pub fn model(&self) -> Model<'_> {
+        Model {
+            config: &self.config,
+            layout: &self.layout,
+            weights: &self.weights,
+        }
     }
 
-    /// Where each tensor lies in the weights.
-    pub fn layout(&self) -> &Layout {
-        &self.layout
+    /// The layout and the weights, when there is nothing more to learn.
+    pub fn finish(self) -> (Layout, Weights) {
+        (self.layout, self.weights)
     }
 
     /// Learns from one batch at this learning rate.
@@ -128,34 +130,45 @@ impl Trainer {
 
     /// Logits of each example, in order, without dropout.
     pub fn logits(&mut self, examples: &[Encoded]) -> Vec<Vec<f32>> {
-        let mut order: Vec<usize> = (0..examples.len()).collect();
-        order.sort_by_key(|&index| examples[index].tokens.len());
         let model = Model {
             config: &self.config,
             layout: &self.layout,
             weights: &self.weights,
         };
-        let classes = self.layout.classifier.shape.outputs;
-        let mut logits = vec![Vec::new(); examples.len()];
-        let longest = self.config.max_position_embeddings;
-        for indices in order.chunks((SCORING_TOKENS / longest).max(1) * 4) {
-            let sequences = indices
-                .iter()
-                .map(|&i| (examples[i].tokens.as_slice(), examples[i].label));
-            let shards = Packed::new(sequences).shards(self.workers.len());
-            let workers = &mut self.workers[..shards.len()];
-            let rows: Vec<Vec<f32>> = workers
-                .par_iter_mut()
-                .zip(&shards)
-                .map(|(worker, shard)| worker.forward(model, shard, Dropout::none()).to_vec())
-                .collect();
-            let rows = rows.iter().flat_map(|rows| rows.chunks_exact(classes));
-            for (&index, row) in indices.iter().zip(rows) {
-                logits[index] = row.to_vec();
-            }
-        }
-        logits
+        score(model, &mut self.workers, examples)
     }
+}
+
+/// A worker for each part that a batch is cut into.
+pub fn workers(shards: usize) -> Vec<Worker> {
+    std::iter::repeat_with(Worker::default)
+        .take(shards)
+        .collect()
+}
+
+/// A model's logits of each example, in order, without dropout, computed by these workers.
+pub fn score(model: Model<'_>, workers: &mut [Worker], examples: &[Encoded]) -> Vec<Vec<f32>> {
+    let mut order: Vec<usize> = (0..examples.len()).collect();
+    order.sort_by_key(|&index| examples[index].tokens.len());
+    let classes = model.layout.classifier.shape.outputs;
+    let mut logits = vec![Vec::new(); examples.len()];
+    let longest = model.config.max_position_embeddings;
+    for indices in order.chunks((SCORING_TOKENS / longest).max(1) * 4) {
+        let sequences = indices
+            .iter()
+            .map(|&i| (examples[i].tokens.as_slice(), examples[i].label));
+        let shards = Packed::new(sequences).shards(workers.len());
+        let rows: Vec<Vec<f32>> = workers[..shards.len()]
+            .par_iter_mut()
+            .zip(&shards)
+            .map(|(worker, shard)| worker.forward(model, shard, Dropout::none()).to_vec())
+            .collect();
+        let rows = rows.iter().flat_map(|rows| rows.chunks_exact(classes));
+        for (&index, row) in indices.iter().zip(rows) {
+            logits[index] = row.to_vec();
+        }
+    }
+    logits
 }
 
 /// Tensors none of whose values got a gradient. The keys' biases are left out: softmax does not see
@@ -246,6 +259,23 @@ mod tests {
         for (example, logits) in examples().iter().zip(trainer.logits(&examples())) {
             assert!(logits[example.label as usize] > logits[1 - example.label as usize]);
         }
+    }
+
+    #[test]
+    fn a_tensor_without_a_gradient_is_named() {
+        let trainer = trainer(1);
+        let layout = &trainer.layout;
+        let mut gradients = Gradients {
+            dense: vec![1.0; layout.dense_len()],
+            ..Gradients::default()
+        };
+        let query = "bert.encoder.layer.1.attention.self.query.weight";
+        let spec = layout.dense.iter().find(|spec| spec.name == query).unwrap();
+        gradients.dense[spec.range.clone()].fill(0.0);
+        assert_eq!(
+            without_gradient(layout, &gradients),
+            ["bert.embeddings.word_embeddings.weight", query]
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::error::TrainError;
 use super::layout::{Layout, Spec};
@@ -68,40 +68,38 @@ impl Weights {
         Ok((weights, drawn))
     }
 
-    /// Writes all tensors as float32 to a safetensors file.
-    pub fn save(&self, layout: &Layout, file: &Path) -> Result<(), TrainError> {
+    /// All tensors as float32, as the bytes of a safetensors file.
+    pub fn to_safetensors(&self, layout: &Layout) -> Result<Vec<u8>, SafeTensorError> {
+        let dense = layout
+            .dense
+            .iter()
+            .map(|spec| (spec, &self.dense[spec.range.clone()]));
         let tensors: Vec<(&Spec, Vec<u8>)> =
             std::iter::once((&layout.words, self.words.as_slice()))
-                .chain(
-                    layout
-                        .dense
-                        .iter()
-                        .map(|spec| (spec, &self.dense[spec.range.clone()])),
-                )
+                .chain(dense)
                 .map(|(spec, values)| {
-                    (
-                        spec,
-                        values
-                            .iter()
-                            .flat_map(|value| value.to_le_bytes())
-                            .collect(),
-                    )
+                    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+                    (spec, bytes.collect())
                 })
                 .collect();
         let views = tensors
             .iter()
             .map(|(spec, bytes)| {
-                Ok((
-                    spec.name.as_str(),
-                    TensorView::new(Dtype::F32, spec.shape.clone(), bytes)?,
-                ))
+                let view = TensorView::new(Dtype::F32, spec.shape.clone(), bytes)?;
+                Ok((spec.name.as_str(), view))
             })
-            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-            .map_err(|source| TrainError::write(file, source))?;
+            .collect::<Result<Vec<_>, SafeTensorError>>()?;
         // The `format` entry is what transformers looks for before it reads a file.
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        safetensors::serialize_to_file(views, Some(metadata), file)
-            .map_err(|source| TrainError::write(file, source))
+        safetensors::serialize(views, Some(metadata))
+    }
+
+    /// Writes all tensors to a safetensors file.
+    pub fn save(&self, layout: &Layout, file: &Path) -> Result<(), TrainError> {
+        let bytes = self
+            .to_safetensors(layout)
+            .map_err(|source| TrainError::write(file, source))?;
+        std::fs::write(file, bytes).map_err(|source| TrainError::write(file, source))
     }
 }
 

@@ -1,173 +1,43 @@
-//! `tidewatch-finetune` as a program, on an encoder small enough to train in a second.
+//! `tidewatch-finetune` as a program, from labelled text to a bundle.
 
 #![expect(
     clippy::unwrap_used,
     reason = "in a test, a panic with its line is the report"
 )]
 
-use std::fmt::Write as _;
+mod hub;
+mod workshop;
+
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tidewatch::train::bert::BertConfig;
-use tidewatch::train::layout::Layout;
-use tidewatch::train::weights::Weights;
+use tidewatch::model::manifest::Bundle;
+use workshop::{RECIPE, Workshop, event, events, stderr, tweets};
 
-const WORDS: [&str; 12] = [
-    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "the", "film", "was", "a", "day", "so",
-];
-
-/// A folder with a backbone, data with faults, and a recipe.
-struct Workshop {
-    folder: TempDir,
+fn json_file(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-impl Workshop {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        write_backbone(&folder.path().join("encoder"));
-        let workshop = Self { folder };
-        workshop.write("train.tsv", &tweets(0..240));
-        workshop.write("later.tsv", &tweets(240..300));
-        workshop.write("recipe.toml", RECIPE);
-        workshop
-    }
-
-    fn write(&self, name: &str, content: &str) {
-        std::fs::write(self.folder.path().join(name), content).unwrap();
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_tidewatch-finetune"))
-            .current_dir(self.folder.path())
-            .env_remove("TIDEWATCH_DATA")
-            .args(["--recipe", "recipe.toml", "--json"])
-            .args(arguments)
-            .output()
-            .unwrap()
-    }
-}
-
-const RECIPE: &str = r#"
-backbone = { folder = "encoder" }
-[labels]
-names = ["negative", "positive"]
-map = { "0" = "negative", "1" = "positive" }
-[[data]]
-path = "train.tsv"
-format = "tsv"
-columns = { id = 0, label = 1, text = 2 }
-[[data]]
-path = "later.tsv"
-role = "validation"
-format = "tsv"
-columns = { id = 0, label = 1, text = 2 }
-[training]
-learning_rate = 3e-3
-epochs = 4
-batch = { tokens = 100 }
-max_tokens = 12
-"#;
-
-/// Lines whose label says whether they hold "good" or "bad".
-fn tweets(ids: std::ops::Range<usize>) -> String {
-    let mut lines = String::new();
-    for id in ids {
-        let word = if id % 2 == 0 { "bad" } else { "good" };
-        let filler = WORDS[6 + id % 6];
-        let _ = writeln!(
-            lines,
-            "{id}\t{}\tthe {filler} film was so {word} {filler}",
-            id % 2
-        );
-    }
-    lines
-}
-
-fn write_backbone(folder: &Path) {
-    std::fs::create_dir(folder).unwrap();
-    let config = json!({
-        "model_type": "bert", "vocab_size": WORDS.len(), "hidden_size": 16, "intermediate_size": 32,
-        "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 16,
-        "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "custom": "kept",
-    });
-    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
-    let vocabulary: serde_json::Map<String, Value> = WORDS
-        .iter()
-        .enumerate()
-        .map(|(id, word)| ((*word).to_owned(), json!(id)))
-        .collect();
-    let special = |word: &str, id: usize| json!({"id": word, "ids": [id], "tokens": [word]});
-    let tokenizer = json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
-        "normalizer": {"type": "Lowercase"}, "pre_tokenizer": {"type": "Whitespace"},
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [
-                {"SpecialToken": {"id": "[CLS]", "type_id": 0}},
-                {"Sequence": {"id": "A", "type_id": 0}},
-                {"SpecialToken": {"id": "[SEP]", "type_id": 0}},
-            ],
-            "pair": [
-                {"Sequence": {"id": "A", "type_id": 0}},
-                {"Sequence": {"id": "B", "type_id": 1}},
-            ],
-            "special_tokens": {"[CLS]": special("[CLS]", 2), "[SEP]": special("[SEP]", 3)},
-        },
-        "decoder": null,
-        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"},
-    });
-    std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
-
-    let config: BertConfig = serde_json::from_value(config).unwrap();
-    let layout = Layout::new(&config, 5);
-    let mut weights = Weights::zeros(&layout);
-    let value = |i: usize| ((i * 7919 + 13) % 1000) as f32 / 2500.0 - 0.2;
-    weights
-        .words
-        .iter_mut()
-        .enumerate()
-        .for_each(|(i, w)| *w = value(i));
-    for spec in &layout.dense {
-        let norm = spec.name.ends_with("LayerNorm.weight");
-        for i in spec.range.clone() {
-            weights.dense[i] = if norm { 1.0 } else { value(i) };
-        }
-    }
-    weights
-        .save(&layout, &folder.join("model.safetensors"))
-        .unwrap();
-}
-
-fn events(output: &Output) -> Vec<Value> {
-    let text = String::from_utf8(output.stdout.clone()).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
-fn event<'a>(events: &'a [Value], name: &str) -> &'a Value {
-    events
-        .iter()
-        .rfind(|event| event["event"] == name)
-        .unwrap_or_else(|| panic!("no event {name}"))
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+fn refused(output: &Output, code: i32, words: &str) {
+    assert_eq!(output.status.code(), Some(code), "{}", stderr(output));
+    assert!(stderr(output).contains(words), "{}", stderr(output));
+    assert_eq!(
+        stderr(output).trim().lines().count(),
+        1,
+        "{}",
+        stderr(output)
+    );
 }
 
 #[test]
-fn a_run_learns_counts_its_faults_and_writes_a_classifier_that_can_be_scored_again() {
+fn a_run_learns_counts_its_faults_and_writes_a_bundle_that_says_where_it_comes_from() {
     let workshop = Workshop::new();
     let faulty = tweets(0..240) + "901\t7\tno such label\n902\n3\t0\trepeated with another label\n";
     workshop.write("train.tsv", &faulty);
-    let output = workshop.run(&["--out", "result"]);
-    assert!(output.status.success(), "{}", stderr(&output));
+    let told = workshop.succeed(&["--out", "result"]);
 
-    let told = events(&output);
     let data = event(&told, "data");
     assert_eq!(
         (&data["train"], &data["validation"]),
@@ -183,10 +53,44 @@ fn a_run_learns_counts_its_faults_and_writes_a_classifier_that_can_be_scored_aga
     let drawn = event(&told, "start")["drawn"].clone();
     assert_eq!(drawn, json!(["classifier.weight", "classifier.bias"]));
     assert_eq!(event(&told, "validation")["macro_recall"], json!(1.0));
+    let parity = event(&told, "parity");
+    assert_eq!(parity["texts"], json!(300));
+    assert!(
+        parity["alone"].as_f64().unwrap() <= 1e-4 && parity["batched"].as_f64().unwrap() <= 1e-4
+    );
+    assert!(event(&told, "calibration")["temperature"].as_f64().unwrap() > 0.0);
 
-    let folder = workshop.folder.path().join("result");
-    let config: Value =
-        serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap();
+    let bundle = Bundle::open(workshop.path("result")).unwrap();
+    bundle.verify().unwrap();
+    assert_eq!(event(&told, "bundle")["version"], json!(bundle.version));
+    let manifest = &bundle.manifest;
+    assert_eq!(manifest.labels, ["negative", "positive"]);
+    assert_eq!((manifest.max_tokens, manifest.pad_token_id), (12, 0));
+    assert_eq!(manifest.metrics["macro_recall"].value, 1.0);
+    assert_eq!(manifest.recipe["training"]["epochs"], json!(4));
+    assert_eq!(manifest.licences["data"], "made up for a test");
+    let files: Vec<_> = manifest
+        .data
+        .iter()
+        .map(|file| (file.name.as_str(), file.role.as_str(), file.examples))
+        .collect();
+    assert_eq!(
+        files,
+        [("train.tsv", "train", 240), ("later.tsv", "validation", 60)]
+    );
+    let names: Vec<&String> = manifest.files.keys().collect();
+    assert_eq!(
+        names,
+        [
+            "config.json",
+            "model.onnx",
+            "report.html",
+            "report.json",
+            "tokenizer.json",
+            "weights.safetensors"
+        ]
+    );
+    let config = json_file(&bundle.file("config.json"));
     assert_eq!(
         config["architectures"],
         json!(["BertForSequenceClassification"])
@@ -196,12 +100,97 @@ fn a_run_learns_counts_its_faults_and_writes_a_classifier_that_can_be_scored_aga
         json!({"0": "negative", "1": "positive"})
     );
     assert_eq!(config["custom"], json!("kept"));
-
-    let again = workshop.run(&["--checkpoint", "result"]);
-    assert!(again.status.success(), "{}", stderr(&again));
+    let tokenizer = json_file(&bundle.file("tokenizer.json"));
     assert_eq!(
-        event(&events(&again), "validation")["macro_recall"],
-        json!(1.0)
+        (&tokenizer["truncation"], &tokenizer["padding"]),
+        (&Value::Null, &Value::Null)
+    );
+    let report = json_file(&bundle.file("report.json"));
+    assert_eq!(report["left_out"]["faults"], json!(2));
+    assert_eq!(
+        report["validation"]["confusion"]["counts"],
+        json!([[30, 0], [0, 30]])
+    );
+}
+
+#[test]
+fn a_bundle_made_again_from_the_checkpoint_is_the_same_to_the_bit() {
+    let workshop = Workshop::new();
+    workshop.succeed(&["--out", "one"]);
+    workshop.succeed(&["--checkpoint", "one.checkpoint", "--out", "two"]);
+    let version = |name| Bundle::open(workshop.path(name)).unwrap().version;
+    assert_eq!(version("one"), version("two"));
+}
+
+#[test]
+fn every_form_and_storage_computes_what_the_trainer_does() {
+    let workshop = Workshop::new();
+    workshop.succeed(&["--out", "first"]);
+    for form in ["plain", "fused"] {
+        for weights in ["float32", "int8"] {
+            let out = format!("{form}-{weights}");
+            let told = workshop.succeed(&[
+                "--checkpoint",
+                "first.checkpoint",
+                "--form",
+                form,
+                "--weights",
+                weights,
+                "--out",
+                &out,
+            ]);
+            let export = event(&told, "export");
+            assert_eq!(
+                (&export["form"], &export["weights"]),
+                (&json!(form), &json!(weights))
+            );
+            let exported = &json_file(&workshop.path(&out).join("report.json"))["exported"];
+            assert_eq!(exported["exported_macro_recall"], json!(1.0));
+            let recipe = &Bundle::open(workshop.path(&out)).unwrap().manifest.recipe;
+            assert_eq!(
+                (&recipe["export"]["form"], &recipe["export"]["weights"]),
+                (&json!(form), &json!(weights))
+            );
+        }
+    }
+}
+
+#[test]
+fn a_bundle_is_a_backbone_and_its_child_names_it() {
+    let workshop = Workshop::new();
+    workshop.succeed(&["--out", "parent"]);
+    let told = workshop.succeed(&["--backbone", "parent", "--epochs", "1", "--out", "child"]);
+    assert_eq!(event(&told, "start")["drawn"], json!([]));
+    let [parent, child] =
+        ["parent", "child"].map(|name| Bundle::open(workshop.path(name)).unwrap());
+    assert_eq!(child.manifest.parent, Some(parent.version));
+    assert_eq!(
+        child.manifest.recipe["backbone"],
+        json!({"folder": "parent"})
+    );
+}
+
+#[test]
+fn a_bundle_without_training_weights_is_smaller_by_them_and_test_files_are_evaluated_too() {
+    let workshop = Workshop::new();
+    workshop.write("test.tsv", &tweets(300..320));
+    let test = "[[data]]\npath = \"test.tsv\"\nrole = \"test\"\nformat = \"tsv\"\n\
+        columns = { id = 0, label = 1, text = 2 }\n";
+    workshop.write(
+        "recipe.toml",
+        &format!("{RECIPE}{test}[output]\ntraining_weights = false\n"),
+    );
+    let told = workshop.succeed(&["--out", "result"]);
+    let evaluation = event(&told, "evaluation");
+    assert_eq!(
+        (&evaluation["part"], &evaluation["examples"]),
+        (&json!("test"), &json!(20))
+    );
+    assert!(!workshop.path("result/weights.safetensors").exists());
+    assert!(
+        workshop
+            .path("result.checkpoint/model.safetensors")
+            .exists()
     );
 }
 
@@ -209,9 +198,8 @@ fn a_run_learns_counts_its_faults_and_writes_a_classifier_that_can_be_scored_aga
 fn the_same_seed_gives_the_same_weights_to_the_bit() {
     let workshop = Workshop::new();
     let weights = |out: &str, seed: &str| {
-        let output = workshop.run(&["--out", out, "--seed", seed, "--epochs", "1"]);
-        assert!(output.status.success(), "{}", stderr(&output));
-        std::fs::read(workshop.folder.path().join(out).join("model.safetensors")).unwrap()
+        workshop.succeed(&["--out", out, "--seed", seed, "--epochs", "1"]);
+        std::fs::read(workshop.path(out).join("weights.safetensors")).unwrap()
     };
     let first = weights("a", "3");
     assert!(first == weights("b", "3"));
@@ -221,29 +209,34 @@ fn the_same_seed_gives_the_same_weights_to_the_bit() {
 #[test]
 fn bad_input_ends_with_2_and_a_sentence() {
     let workshop = Workshop::new();
-    let expect = |output: Output, words: &str| {
-        assert_eq!(output.status.code(), Some(2));
-        assert!(stderr(&output).contains(words), "{}", stderr(&output));
-    };
-    expect(
-        workshop.run(&["--backbone", "nowhere"]),
+    refused(
+        &workshop.run(&["--backbone", "nowhere"]),
+        2,
         "has no file config.json",
     );
-    expect(
-        workshop.run(&["--lr", "0"]),
+    refused(
+        &workshop.run(&["--lr", "0"]),
+        2,
         "training.learning_rate must be above 0",
+    );
+    refused(
+        &workshop.run(&["--out", "encoder"]),
+        2,
+        "encoder exists already",
     );
     workshop.write(
         "recipe.toml",
         &RECIPE.replace("max_tokens = 12", "max_tokens = 17"),
     );
-    expect(workshop.run(&[]), "reads at most 16 tokens");
+    refused(&workshop.run(&[]), 2, "reads at most 16 tokens");
     workshop.write("recipe.toml", &RECIPE.replace("epochs", "epoch"));
-    expect(workshop.run(&[]), "epoch");
+    let output = workshop.run(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("epoch"), "{}", stderr(&output));
 }
 
 #[test]
-fn a_model_under_the_gate_ends_with_3() {
+fn a_model_under_the_gate_ends_with_3_and_leaves_no_bundle() {
     let workshop = Workshop::new();
     // With labels that have nothing to do with the text there is nothing to learn.
     workshop.write(
@@ -257,6 +250,54 @@ fn a_model_under_the_gate_ends_with_3() {
         &format!("{RECIPE}[output]\nmin_macro_recall = 0.9\n"),
     );
     let output = workshop.run(&["--epochs", "1", "--out", "result"]);
-    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
-    assert!(stderr(&output).contains("asks for at least 0.9000"));
+    refused(&output, 3, "asks for at least 0.9000");
+    assert!(!workshop.path("result").exists());
+    assert!(
+        workshop
+            .path("result.checkpoint/model.safetensors")
+            .exists()
+    );
+}
+
+#[test]
+fn a_missing_onnx_runtime_ends_with_4_before_any_training() {
+    let workshop = Workshop::new();
+    let output = workshop
+        .command(&["--out", "result"])
+        .env("ORT_DYLIB_PATH", workshop.path("libnothing.so"))
+        .output()
+        .unwrap();
+    refused(&output, 4, "libnothing.so cannot be used as ONNX Runtime");
+    assert!(events(&output).iter().all(|event| event["event"] != "step"));
+}
+
+#[test]
+fn sigterm_ends_a_run_with_130_after_its_current_step() {
+    let workshop = Workshop::new();
+    let mut child = workshop
+        .command(&["--out", "result", "--epochs", "3000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("\"checkpoint\"")));
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    // What it still says must be read, or it would wait for its reader.
+    assert!(lines.all(|line| line.is_ok()));
+    let output = child.wait_with_output().unwrap();
+    refused(&output, 130, "stopped by request");
+    assert!(!workshop.path("result").exists());
+    assert!(
+        workshop
+            .path("result.checkpoint/model.safetensors")
+            .exists()
+    );
 }
