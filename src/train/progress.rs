@@ -254,10 +254,10 @@ fn show(bar: &ProgressBar, score: &mut Option<f64>, faults: usize, event: &Event
         Event::Export { options, bytes } => {
             bar.finish_and_clear();
             bar.println(format!(
-                "exported: {:.1} MB, {:?} form, weights as {:?}",
+                "exported: {:.1} MB, {} form, weights as {}",
                 *bytes as f64 / 1e6,
-                options.form,
-                options.weights
+                format!("{:?}", options.form).to_lowercase(),
+                format!("{:?}", options.weights).to_lowercase()
             ));
         }
         Event::Parity(parity) => bar.println(format!(
@@ -269,7 +269,8 @@ fn show(bar: &ProgressBar, score: &mut Option<f64>, faults: usize, event: &Event
             examples,
             metrics,
         } => {
-            bar.println(format!("{part:?}, {examples} examples, as exported:"));
+            let part = format!("{part:?}").to_lowercase();
+            bar.println(format!("{part}, {examples} examples, as exported:"));
             for (name, metric) in metrics {
                 let interval = metric.interval.map_or_else(String::new, |(low, high)| {
                     format!("  ({low:.4} to {high:.4})")
