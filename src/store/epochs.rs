@@ -56,10 +56,10 @@ impl Store {
 /// is a statement of its own: a statement does not see what was committed while it waited.
 pub(super) async fn lock(
     connection: &mut PgConnection,
-    partitions: &BTreeSet<&TopicPartition>,
+    partitions: &BTreeSet<TopicPartition>,
     epochs: &Epochs,
 ) -> Result<BTreeMap<TopicPartition, i64>, StoreError> {
-    let (topics, numbers) = columns(partitions.iter().copied());
+    let (topics, numbers) = columns(partitions);
     let rows = sqlx::query!(
         r#"SELECT held.topic, held."partition" AS number, held.epoch, held.next_offset
              FROM partition_epochs held
@@ -81,7 +81,7 @@ pub(super) async fn lock(
             )
         })
         .collect();
-    for &wanted in partitions {
+    for wanted in partitions {
         let held = epochs.0.get(wanted).copied();
         let epoch = current.get(wanted).map(|&(epoch, _)| epoch);
         if held.is_none() || held != epoch {

@@ -37,8 +37,9 @@ pub enum StoreError {
     },
 }
 
-/// The SQLSTATE of a violated unique constraint.
+/// The SQLSTATEs of a violated unique constraint and of a violated check or partition bound.
 const UNIQUE_VIOLATION: &str = "23505";
+const CHECK_VIOLATION: &str = "23514";
 
 impl StoreError {
     /// Whether the same call may succeed later without anybody changing anything.
@@ -49,7 +50,16 @@ impl StoreError {
 
     /// Whether the server found a row that should not have been there.
     pub(super) fn is_unique_violation(&self) -> bool {
-        matches!(self, Self::Other { code: Some(code), .. } if code == UNIQUE_VIOLATION)
+        self.has_code(UNIQUE_VIOLATION)
+    }
+
+    /// Whether a row was on its way to the default partition when its day got a partition of its own.
+    pub(super) fn is_rerouted(&self) -> bool {
+        self.has_code(CHECK_VIOLATION)
+    }
+
+    fn has_code(&self, wanted: &str) -> bool {
+        matches!(self, Self::Other { code: Some(code), .. } if code == wanted)
     }
 
     pub(super) fn schema(problem: impl Into<String>) -> Self {

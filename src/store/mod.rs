@@ -5,13 +5,17 @@
 
 pub mod config;
 
+mod check;
 mod clean;
 mod counts;
+mod days;
 mod dead_letters;
 mod epochs;
 mod error;
 mod keys;
+mod maintain;
 mod models;
+mod partitions;
 mod predictions;
 mod rollups;
 mod schema;
@@ -29,19 +33,26 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor};
 use tokio::sync::RwLock;
 
+pub use check::Findings;
 pub use counts::Counts;
 pub use epochs::Epochs;
 pub use error::StoreError;
+pub use maintain::Maintained;
 
 use config::{StoreConfig, TextStorage};
+use days::Window;
 
 /// How long to wait for a connection, new or from the pool.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Set on every connection. A client that vanished must not hold its locks for long: its successor waits for them.
-/// Whatever a chunk needs is done in a fraction of this.
+/// Whatever a chunk needs is done in a fraction of this. A server that confirms a commit before it is on the disk would
+/// break the promise: after its crash Kafka holds the offsets of rows that are gone. So commits wait here, whatever the
+/// server's default; any setting stronger than `on` is left as it is.
 const SESSION: &str = "SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '30s'; \
-                       SET lock_timeout = '30s'; SET timezone = 'UTC'";
+                       SET lock_timeout = '30s'; SET timezone = 'UTC'; \
+                       SELECT set_config('synchronous_commit', 'on', false) \
+                        WHERE current_setting('synchronous_commit') = 'off'";
 
 /// Access to Postgres; cheap to clone.
 #[derive(Clone)]
@@ -49,6 +60,7 @@ pub struct Store {
     pool: PgPool,
     options: PgConnectOptions,
     text: TextStorage,
+    window: Window,
     /// The numbers of the models seen so far, by version.
     models: Arc<RwLock<HashMap<String, i32>>>,
 }
@@ -92,6 +104,7 @@ impl Store {
             pool,
             options,
             text: config.text,
+            window: Window::of(config),
             models: Arc::default(),
         })
     }
@@ -122,5 +135,28 @@ fn options(config: &StoreConfig) -> Result<PgConnectOptions, StoreError> {
         return Err(invalid("it does not begin with postgres://"));
     }
     let options = PgConnectOptions::from_str(url).map_err(|error| invalid(&error.to_string()))?;
+    if options.get_options().is_some_and(commits_unsafely) {
+        return Err(StoreError::denied(
+            "[postgres] url must not turn synchronous_commit off: a crash of the server would then lose rows of which Kafka \
+             holds the offsets",
+        ));
+    }
     Ok(options.application_name("tidewatch"))
+}
+
+/// Whether options for the server (`-c name=value …`) turn `synchronous_commit` off.
+fn commits_unsafely(options: &str) -> bool {
+    let settings = options.split_whitespace();
+    settings
+        .filter_map(|setting| {
+            setting
+                .trim_start_matches("-c")
+                .trim_start_matches("--")
+                .split_once('=')
+        })
+        .any(|(name, value)| {
+            name.replace('-', "_")
+                .eq_ignore_ascii_case("synchronous_commit")
+                && ["off", "false", "no", "0"].contains(&value.to_ascii_lowercase().as_str())
+        })
 }

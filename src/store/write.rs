@@ -7,6 +7,9 @@ use super::rollups::Deltas;
 use super::{Epochs, Store, StoreError, dead_letters, epochs, predictions};
 use crate::record::{DeadLetter, Origin, Outcome, RawMessage, Scored, ScoredChunk, TopicPartition};
 
+/// How often a chunk is begun anew because partitions were made under it: it needs one of each table.
+const MAX_REROUTED: u32 = 5;
+
 /// Whose earlier rows to look for before inserting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Replace {
@@ -34,16 +37,17 @@ impl Store {
     ) -> Result<(), StoreError> {
         let model_id = self.model_id(&chunk.model).await?;
         let rows = Rows::of(chunk);
-        match self
-            .attempt(chunk, &rows, epochs, model_id, Replace::Redelivered)
-            .await
-        {
-            // Somebody changed the tables by hand (restored a backup, say): look for every row.
-            Err(error) if error.is_unique_violation() => {
-                self.attempt(chunk, &rows, epochs, model_id, Replace::All)
-                    .await
+        let mut replace = Replace::Redelivered;
+        let mut rerouted = 0;
+        loop {
+            match self.attempt(chunk, &rows, epochs, model_id, replace).await {
+                // Somebody changed the tables by hand (restored a backup, say): look for every row.
+                Err(error) if error.is_unique_violation() && replace == Replace::Redelivered => {
+                    replace = Replace::All;
+                }
+                Err(error) if error.is_rerouted() && rerouted < MAX_REROUTED => rerouted += 1,
+                result => return result,
             }
-            result => result,
         }
     }
 
@@ -96,8 +100,8 @@ fn is_written(written: &BTreeMap<TopicPartition, i64>, origin: &Origin) -> bool 
 struct Rows<'a> {
     scored: Vec<&'a Scored>,
     dead: Vec<&'a DeadLetter>,
-    /// Every partition whose offsets will be committed with the chunk.
-    partitions: BTreeSet<&'a TopicPartition>,
+    /// Every partition that the chunk touches: those with outcomes, and those whose offsets will be committed with it.
+    partitions: BTreeSet<TopicPartition>,
     /// For each partition, the offset after the last one written.
     next: BTreeMap<TopicPartition, i64>,
 }
@@ -112,7 +116,7 @@ impl<'a> Rows<'a> {
         let mut rows = Self {
             scored: Vec::with_capacity(latest.len()),
             dead: Vec::new(),
-            partitions: chunk.offsets.0.keys().collect(),
+            partitions: chunk.offsets.0.keys().cloned().collect(),
             next: BTreeMap::new(),
         };
         for (origin, outcome) in latest {
@@ -123,6 +127,7 @@ impl<'a> Rows<'a> {
             rows.next
                 .insert(origin.topic_partition(), origin.offset + 1);
         }
+        rows.partitions.extend(rows.next.keys().cloned());
         rows
     }
 

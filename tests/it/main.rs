@@ -9,3 +9,5 @@ mod harness;
 mod http;
 mod model;
 mod score;
+mod store;
+mod stream;
