@@ -51,6 +51,19 @@ impl Store {
         }
         Ok(found)
     }
+
+    /// Makes sure that the schema is the one of this version.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Schema`] where it is not; or the database does not answer.
+    pub async fn require_schema(&self) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        match schema(&mut connection).await? {
+            Some(fault) => Err(StoreError::schema(fault)),
+            None => Ok(()),
+        }
+    }
 }
 
 async fn server(connection: &mut PgConnection, found: &mut Findings) -> Result<(), StoreError> {
