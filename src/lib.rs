@@ -3,7 +3,9 @@
 //! The modules in the order in which data flows through them; each may use only what ARCHITECTURE.md
 //! allows it, which a test checks.
 
+pub mod app;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod health;

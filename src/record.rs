@@ -1,7 +1,7 @@
 //! The types handed from stage to stage, in the order in which a message meets them.
 //!
 //! Reading this file from top to bottom is reading the pipeline: a [`Message`] (or a [`DeadLetter`]) is
-//! collected into a [`Chunk`], encoded, grouped into [`Batch`]es, scored, and leaves as a [`ScoredChunk`].
+//! collected into a [`Chunk`], encoded ([`EncodedChunk`]), grouped into [`Batch`]es, scored, and leaves as a [`ScoredChunk`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -196,6 +196,14 @@ pub struct Encoded {
     pub ids: Vec<u32>,
     /// The text was longer than the model takes; its tail was cut.
     pub truncated: bool,
+}
+
+/// A chunk whose texts have been turned into tokens.
+#[derive(Debug, Clone)]
+pub struct EncodedChunk {
+    pub chunk: Chunk,
+    /// One for each [`Decoded::Message`] of the chunk, in their order.
+    pub encoded: Vec<Encoded>,
 }
 
 /// A padded batch for the model.

@@ -3,7 +3,6 @@
 //! A [`Records`] reads a file line by line into [`Post`]s and names every line that it cannot read; a [`Schedule`] says
 //! when each post is due; a [`Feeder`] sends it and counts what the broker has acknowledged.
 
-mod clock;
 mod error;
 mod feeder;
 mod fields;
@@ -11,7 +10,6 @@ mod post;
 mod records;
 mod schedule;
 
-pub use clock::{parse_time, snowflake_time};
 pub use error::{LineFault, ReplayError};
 pub use feeder::{Deliveries, Feeder, OnDelivery};
 pub use fields::{Format, ReadOptions};

@@ -4,10 +4,10 @@ use std::io::{BufRead, BufReader, Read};
 
 use serde_json::Value;
 
-use super::clock::{parse_time, snowflake_time};
 use super::error::{LineFault, ReplayError};
 use super::fields::{Field, Format, ReadOptions};
 use super::post::{Post, PostFields};
+use crate::clock::{parse_time, snowflake_time};
 
 type Input = Box<dyn Read + Send>;
 

@@ -1,0 +1,179 @@
+//! The composition root: everything the service consists of, built, wired and drained here.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::health::{Health, Part};
+use crate::http;
+use crate::metrics::Metrics;
+use crate::model::error::ModelError;
+use crate::model::scorer::Scorer;
+use crate::pipeline::{self, Pipeline, PipelineError};
+use crate::store::{Store, StoreError};
+
+/// What keeps the service from starting or from going on.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    #[error(
+        "probes and metrics cannot be served at {address} ({source}); set [http] listen to a free address"
+    )]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+}
+
+/// A running service.
+pub struct Service {
+    address: SocketAddr,
+    metrics: Metrics,
+    health: Health,
+    pipeline: Pipeline,
+    store: Store,
+    /// Ends what runs beside the pipeline.
+    stop: CancellationToken,
+    http: JoinHandle<std::io::Result<()>>,
+    upkeep: JoinHandle<()>,
+}
+
+impl Service {
+    /// Loads the model, connects to Postgres and starts the stages. It is ready once [`Health`] says so.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is missing, refused or wrong.
+    pub async fn start(config: Config) -> Result<Self, AppError> {
+        let (metrics, health) = (Metrics::new(), Health::new());
+        // The probes answer first, so that a long start is seen to be one.
+        let listen = |source| AppError::Listen {
+            address: config.http.listen,
+            source,
+        };
+        let listener = TcpListener::bind(config.http.listen)
+            .await
+            .map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        tracing::info!(address = %address, "probes and metrics are served");
+        let stop = CancellationToken::new();
+        let http = tokio::spawn(http::serve(
+            listener,
+            health.clone(),
+            metrics.clone(),
+            stop.clone(),
+        ));
+
+        let stop_if_dropped = stop.clone().drop_guard();
+        let model = config.model.clone();
+        let name = model
+            .path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let scorer = blocking(move || Scorer::open(&model.path, &model)).await?;
+        let version = scorer.version();
+        metrics.set_model(&version.version, &name, scorer.device());
+        tracing::info!(
+            version = version.version,
+            device = scorer.device(),
+            "model loaded"
+        );
+        health.ready(Part::Model);
+
+        let store = Store::connect(&config.postgres).await?;
+        store.require_schema().await?;
+        health.ready(Part::Postgres);
+        let pipeline = Pipeline::start(pipeline::Setting {
+            kafka: &config.kafka,
+            inputs: &config.input,
+            output: &config.output,
+            batch: &config.batch,
+            scorer,
+            store: store.clone(),
+            metrics: metrics.clone(),
+            health: health.clone(),
+        })
+        .await?;
+        let upkeep = tokio::spawn({
+            let (store, stop) = (store.clone(), stop.clone());
+            async move { store.maintain_forever(stop).await }
+        });
+        stop_if_dropped.disarm();
+        Ok(Self {
+            address,
+            metrics,
+            health,
+            pipeline,
+            store,
+            stop,
+            http,
+            upkeep,
+        })
+    }
+
+    /// Where probes and metrics are served.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Waits until the service ends by itself, which it does only where it cannot go on.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    pub async fn stopped(&mut self) -> Result<(), AppError> {
+        Ok(self.pipeline.ended().await?)
+    }
+
+    /// Drains and stops: the probes last, so that they can be asked meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong on the way; everything is stopped all the same.
+    pub async fn stop(self) -> Result<(), AppError> {
+        for part in Part::ALL {
+            self.health.not_ready(part, "stopping");
+        }
+        let drained = self.pipeline.stop().await;
+        self.stop.cancel();
+        for (name, result) in [
+            ("http", self.http.await.map(drop)),
+            ("upkeep", self.upkeep.await),
+        ] {
+            if let Err(error) = result {
+                tracing::warn!("{name} had ended by a panic: {error}");
+            }
+        }
+        self.store.close().await;
+        Ok(drained?)
+    }
+}
+
+/// Runs what blocks on a thread made for that.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

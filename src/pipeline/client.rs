@@ -1,0 +1,146 @@
+//! The settings every Kafka client of the service begins with.
+
+use rdkafka::ClientConfig;
+
+use super::config::{BatchConfig, KafkaConfig, Start};
+
+/// What every client needs: the brokers, then whatever `[kafka.client]` says.
+#[must_use]
+pub fn base(config: &KafkaConfig) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", &config.bootstrap_servers);
+    client.set("client.id", format!("tidewatch-{}", config.instance_name()));
+    for (option, value) in &config.client {
+        client.set(option, value);
+    }
+    client
+}
+
+/// Bytes that librdkafka fetches ahead, in KiB: a few chunks of ordinary posts.
+const PREFETCH_KIB: &str = "16384";
+
+/// The consumer of the input topics.
+#[must_use]
+pub(super) fn consumer(config: &KafkaConfig, batch: &BatchConfig) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("queued.max.messages.kbytes", PREFETCH_KIB)
+        // A message that is too large is ours to dead-letter, so it must come through.
+        .set(
+            "fetch.message.max.bytes",
+            batch.max_bytes.max(1 << 20).to_string(),
+        )
+        .set("fetch.wait.max.ms", "100")
+        .set("statistics.interval.ms", "2000");
+    overlay(&mut client, &base(config));
+    client
+        .set("group.id", &config.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // Also what makes the client wait for an open transaction's offsets when it reads committed ones.
+        .set("isolation.level", "read_committed")
+        .set(
+            "auto.offset.reset",
+            match config.start {
+                Start::Earliest => "earliest",
+                Start::Latest => "latest",
+            },
+        );
+    if config.static_membership {
+        client.set("group.instance.id", config.instance_name());
+    }
+    client
+}
+
+/// The transactional producer of outcomes, for records of up to `max_record_bytes`.
+#[must_use]
+pub(super) fn producer(config: &KafkaConfig, max_record_bytes: usize) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("linger.ms", "5")
+        .set("compression.type", "lz4")
+        // A transaction begins when all that goes into it is at hand, so it takes milliseconds. What a killed instance left
+        // open holds up its successor for as long as this.
+        .set("transaction.timeout.ms", "15000")
+        // The client counts a record before compression and with its framing.
+        .set(
+            "message.max.bytes",
+            (max_record_bytes + (1 << 16)).to_string(),
+        );
+    let common: Vec<(String, String)> = base(config)
+        .config_map()
+        .into_iter()
+        .filter(|(option, _)| !is_consumers(option))
+        .map(|(option, value)| (option.to_owned(), value.to_owned()))
+        .collect();
+    for (option, value) in common {
+        client.set(option, value);
+    }
+    client.set("transactional.id", transactional_id(config));
+    client
+}
+
+/// Whether an option is for consumers only: a producer warns of it.
+fn is_consumers(option: &str) -> bool {
+    const PREFIXES: [&str; 6] = [
+        "session.",
+        "heartbeat.",
+        "partition.assignment.",
+        "max.poll.",
+        "fetch.",
+        "queued.m",
+    ];
+    PREFIXES.iter().any(|prefix| option.starts_with(prefix))
+}
+
+/// One for each instance, and the same after a restart: a forerunner that still runs is fenced.
+pub(super) fn transactional_id(config: &KafkaConfig) -> String {
+    format!("{}.{}", config.group, config.instance_name())
+}
+
+fn overlay(client: &mut ClientConfig, over: &ClientConfig) {
+    for (&option, &value) in &over.config_map() {
+        client.set(option, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn config() -> KafkaConfig {
+        KafkaConfig {
+            bootstrap_servers: "127.0.0.1:1".into(),
+            group: "g".into(),
+            instance: "one".into(),
+            static_membership: true,
+            start: Start::Earliest,
+            client: BTreeMap::from([("linger.ms".into(), "50".into())]),
+        }
+    }
+
+    #[test]
+    fn what_the_user_sets_goes_before_our_tuning_and_never_before_the_guarantees() {
+        let mut config = config();
+        config
+            .client
+            .insert("isolation.level".into(), "read_uncommitted".into());
+        let batch = BatchConfig {
+            max_delay_ms: 1,
+            max_messages: 1,
+            max_chunk_bytes: 1,
+            max_tokens: 1,
+            max_bytes: 1,
+            tokenizer_threads: 1,
+        };
+        let consumer = consumer(&config, &batch);
+        assert_eq!(consumer.get("isolation.level"), Some("read_committed"));
+        assert_eq!(consumer.get("group.instance.id"), Some("one"));
+        let producer = producer(&config, 1000);
+        assert_eq!(producer.get("linger.ms"), Some("50"));
+        assert_eq!(producer.get("transactional.id"), Some("g.one"));
+    }
+}

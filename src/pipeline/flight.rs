@@ -1,0 +1,341 @@
+//! What is under way, and under which right: shared by the thread that consumes and the one that commits.
+//!
+//! The consuming thread learns first when partitions come and go, the committing thread needs to know it before each step.
+//! Three rules, which ARCHITECTURE.md derives:
+//!
+//! 1. A chunk counts only as long as its [`Assignment`] is the current one. Every change that takes a partition away, and
+//!    every failure, begins a new assignment, so that whatever was under way is recognised and dropped.
+//! 2. Partitions are handed over only after the chunk that is being committed has ended, one way or the other.
+//! 3. Offsets are committed under group metadata that was read while a rebalance callback ran, when it is known what this
+//!    instance owns: the coordinator checks the generation only.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::ConsumerGroupMetadata;
+
+use crate::record::{Assignment, Offsets, TopicPartition};
+use crate::store::Epochs;
+
+/// The group's metadata of one generation, numbered as they come.
+#[derive(Clone)]
+pub(super) struct Membership {
+    pub number: u64,
+    pub metadata: Arc<ConsumerGroupMetadata>,
+}
+
+/// The state that both threads share.
+pub(super) struct Flight {
+    /// The current assignment, also readable without the lock: it is looked at for every message.
+    current: AtomicU64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    membership: Option<Membership>,
+    memberships: u64,
+    epochs: Arc<Epochs>,
+    /// The assignment of the chunk that is being committed.
+    committing: Option<Assignment>,
+    /// A chunk of this assignment may still be committed although a newer one has begun: its partitions are about to be
+    /// handed over, and that waits for it.
+    last_chance: Option<Assignment>,
+    /// Set by a failed commit: everything is to be read again from the committed offsets.
+    restart: bool,
+    /// The next offset to commit of each partition, for the lag.
+    positions: BTreeMap<TopicPartition, i64>,
+}
+
+impl Flight {
+    pub(super) fn new() -> Self {
+        Self {
+            current: AtomicU64::new(0),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The assignment that new chunks are collected under.
+    pub(super) fn current(&self) -> Assignment {
+        Assignment(self.current.load(Ordering::Acquire))
+    }
+
+    pub(super) fn is_current(&self, assignment: Assignment) -> bool {
+        self.current() == assignment
+    }
+
+    // --- the consuming thread ---
+
+    /// The instance is a member of a new generation and has lost nothing by it.
+    pub(super) fn join(&self, metadata: ConsumerGroupMetadata) {
+        self.renew(&mut self.lock(), metadata);
+        self.changed.notify_all();
+    }
+
+    /// Partitions must be handed over: whatever is under way becomes void, except for the chunk that is being committed,
+    /// which is awaited for at most `limit`. Tells whether it ended in time.
+    pub(super) fn hand_over(
+        &self,
+        metadata: Option<ConsumerGroupMetadata>,
+        limit: Duration,
+    ) -> bool {
+        let deadline = Instant::now() + limit;
+        let mut state = self.lock();
+        state.last_chance = state.committing;
+        self.begin_assignment();
+        if let Some(metadata) = metadata {
+            self.renew(&mut state, metadata);
+        }
+        self.changed.notify_all();
+        while state.committing.is_some() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            (state, _) = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.last_chance = None;
+        state.committing.is_none()
+    }
+
+    /// The partitions are gone already, or must not be waited for: everything under way becomes void at once.
+    pub(super) fn lose(&self) {
+        let mut state = self.lock();
+        state.last_chance = None;
+        self.begin_assignment();
+        self.changed.notify_all();
+    }
+
+    /// Replaces the epochs of the partitions that were claimed.
+    pub(super) fn claimed(&self, epochs: Epochs, positions: BTreeMap<TopicPartition, i64>) {
+        let mut state = self.lock();
+        let mut held = (*state.epochs).clone();
+        held.0.extend(epochs.0);
+        state.epochs = Arc::new(held);
+        state.positions.extend(positions);
+    }
+
+    /// Forgets partitions that were handed over.
+    pub(super) fn forget<'a>(&self, partitions: impl IntoIterator<Item = &'a TopicPartition>) {
+        let mut state = self.lock();
+        let mut held = (*state.epochs).clone();
+        for partition in partitions {
+            held.0.remove(partition);
+            state.positions.remove(partition);
+        }
+        state.epochs = Arc::new(held);
+    }
+
+    /// Whether a commit has failed since the last call, so that all partitions must be read anew.
+    pub(super) fn take_restart(&self) -> bool {
+        std::mem::take(&mut self.lock().restart)
+    }
+
+    /// The next offset to commit of each partition.
+    pub(super) fn positions(&self) -> BTreeMap<TopicPartition, i64> {
+        self.lock().positions.clone()
+    }
+
+    // --- the committing thread ---
+
+    /// Begins to commit a chunk, unless its assignment has ended.
+    pub(super) fn enter(&self, assignment: Assignment) -> Option<Commit<'_>> {
+        let mut state = self.lock();
+        if !self.is_current(assignment) {
+            return None;
+        }
+        state.committing = Some(assignment);
+        Some(Commit {
+            flight: self,
+            assignment,
+            epochs: Arc::clone(&state.epochs),
+        })
+    }
+
+    fn begin_assignment(&self) {
+        self.current.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn renew(&self, state: &mut State, metadata: ConsumerGroupMetadata) {
+        state.memberships += 1;
+        state.membership = Some(Membership {
+            number: state.memberships,
+            metadata: Arc::new(metadata),
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to commit one chunk; handing over partitions waits until it is dropped.
+pub(super) struct Commit<'a> {
+    flight: &'a Flight,
+    assignment: Assignment,
+    /// The epochs as they were when the commit began.
+    pub epochs: Arc<Epochs>,
+}
+
+impl Commit<'_> {
+    /// Whether a failed step may be tried again.
+    pub(super) fn may_retry(&self) -> bool {
+        self.flight.is_current(self.assignment)
+    }
+
+    /// The metadata to commit under; nothing where the chunk no longer counts.
+    pub(super) fn membership(&self) -> Option<Membership> {
+        let state = self.flight.lock();
+        self.counts(&state).then(|| state.membership.clone())?
+    }
+
+    /// Waits for metadata newer than `old`, for at most `limit`; nothing where none comes or the chunk no longer counts.
+    pub(super) fn newer_membership(&self, old: u64, limit: Duration) -> Option<Membership> {
+        let deadline = Instant::now() + limit;
+        let mut state = self.flight.lock();
+        loop {
+            if !self.counts(&state) {
+                return None;
+            }
+            if let Some(membership) = &state.membership
+                && membership.number > old
+            {
+                return Some(membership.clone());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            (state, _) = self
+                .flight
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for `pause`, or until the chunk no longer counts.
+    pub(super) fn back_off(&self, pause: Duration) {
+        let deadline = Instant::now() + pause;
+        let mut state = self.flight.lock();
+        while self.may_retry() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            (state, _) = self
+                .flight
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+    }
+
+    /// The chunk stands in both sinks.
+    pub(super) fn committed(self, offsets: &Offsets) {
+        let mut state = self.flight.lock();
+        for (partition, range) in &offsets.0 {
+            if let Some(position) = state.positions.get_mut(partition) {
+                *position = range.end;
+            }
+        }
+    }
+
+    /// The chunk is given up: everything that followed it becomes void and is to be read again.
+    pub(super) fn failed(self) {
+        let mut state = self.flight.lock();
+        if self.flight.is_current(self.assignment) {
+            self.flight.begin_assignment();
+            state.restart = true;
+            self.flight.changed.notify_all();
+        }
+    }
+
+    fn counts(&self, state: &State) -> bool {
+        self.flight.is_current(self.assignment) || state.last_chance == Some(self.assignment)
+    }
+}
+
+impl Drop for Commit<'_> {
+    fn drop(&mut self) {
+        self.flight.lock().committing = None;
+        self.flight.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_of_an_ended_assignment_is_never_committed() {
+        let flight = Flight::new();
+        let assignment = flight.current();
+        flight.lose();
+        assert!(flight.enter(assignment).is_none());
+        assert!(flight.enter(flight.current()).is_some());
+    }
+
+    #[test]
+    fn a_failure_voids_what_followed_and_asks_for_a_restart_once() {
+        let flight = Flight::new();
+        let assignment = flight.current();
+        flight.enter(assignment).unwrap().failed();
+        assert!(!flight.is_current(assignment));
+        assert!(flight.take_restart());
+        assert!(!flight.take_restart());
+    }
+
+    #[test]
+    fn handing_over_waits_for_the_chunk_that_is_being_committed() {
+        let flight = Flight::new();
+        let commit = flight.enter(flight.current()).unwrap();
+        let (entered, waiting) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let giver = scope.spawn(|| {
+                entered.send(()).unwrap();
+                flight.hand_over(None, Duration::from_secs(60))
+            });
+            waiting.recv().unwrap();
+            // It may be that the other thread has not begun to wait: then it finds the commit ended.
+            while commit.may_retry() {
+                std::thread::yield_now();
+            }
+            assert!(
+                !giver.is_finished(),
+                "it waits although nothing may be retried"
+            );
+            drop(commit);
+            assert!(giver.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn handing_over_does_not_wait_for_ever() {
+        let flight = Flight::new();
+        let commit = flight.enter(flight.current()).unwrap();
+        assert!(!flight.hand_over(None, Duration::ZERO));
+        assert!(commit.membership().is_none());
+    }
+
+    #[test]
+    fn only_a_partition_still_held_moves_its_position() {
+        let flight = Flight::new();
+        let partition = |number| TopicPartition {
+            topic: Arc::from("posts"),
+            partition: number,
+        };
+        flight.claimed(Epochs::default(), BTreeMap::from([(partition(0), 3)]));
+        let offsets = Offsets(BTreeMap::from([(partition(0), 3..9), (partition(1), 0..4)]));
+        flight.enter(flight.current()).unwrap().committed(&offsets);
+        assert_eq!(flight.positions(), BTreeMap::from([(partition(0), 9)]));
+    }
+}

@@ -1,0 +1,253 @@
+//! The consumer's side of the group: what a rebalance gives and takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, TopicPartitionList};
+
+use super::flight::Flight;
+use crate::record::TopicPartition;
+
+/// How long handing over waits for the chunk that is being committed. Each of its steps is bounded by less.
+const HAND_OVER: Duration = Duration::from_secs(60);
+
+/// What the rebalance callbacks leave for the consuming thread, on which they run.
+pub(super) struct Group {
+    flight: Arc<Flight>,
+    topics: BTreeMap<String, Arc<str>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Every partition that this instance owns.
+    owned: BTreeSet<TopicPartition>,
+    /// Those that are paused until their epoch is raised and their committed offset is known.
+    pending: BTreeSet<TopicPartition>,
+    rebalances: u64,
+    /// The last offset that a `read_committed` reader may see, by partition.
+    ends: BTreeMap<TopicPartition, i64>,
+    /// An error that the client reported and that may pass.
+    trouble: Option<String>,
+}
+
+impl Group {
+    pub(super) fn new(flight: Arc<Flight>, topics: impl IntoIterator<Item = Arc<str>>) -> Self {
+        Self {
+            flight,
+            topics: topics
+                .into_iter()
+                .map(|topic| (topic.to_string(), topic))
+                .collect(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Every partition that this instance owns.
+    pub(super) fn owned(&self) -> BTreeSet<TopicPartition> {
+        self.lock().owned.clone()
+    }
+
+    /// The partitions that wait to be begun.
+    pub(super) fn pending(&self) -> BTreeSet<TopicPartition> {
+        self.lock().pending.clone()
+    }
+
+    /// Whether messages of this partition may be taken.
+    pub(super) fn flows(&self, topic: &str, partition: i32) -> bool {
+        let state = self.lock();
+        let Some(topic) = self.topics.get(topic) else {
+            return false;
+        };
+        let partition = TopicPartition {
+            topic: Arc::clone(topic),
+            partition,
+        };
+        state.owned.contains(&partition) && !state.pending.contains(&partition)
+    }
+
+    /// These partitions have been begun.
+    pub(super) fn begun(&self, partitions: &BTreeSet<TopicPartition>) {
+        self.lock()
+            .pending
+            .retain(|partition| !partitions.contains(partition));
+    }
+
+    /// Every partition must be begun anew.
+    pub(super) fn restart(&self) {
+        let mut state = self.lock();
+        state.pending = state.owned.clone();
+    }
+
+    /// How often the group has been rebalanced.
+    pub(super) fn rebalances(&self) -> u64 {
+        self.lock().rebalances
+    }
+
+    /// The ends of the partitions as last reported, to measure the lag by.
+    pub(super) fn ends(&self) -> BTreeMap<TopicPartition, i64> {
+        self.lock().ends.clone()
+    }
+
+    /// What the client has reported since the last call.
+    pub(super) fn take_trouble(&self) -> Option<String> {
+        self.lock().trouble.take()
+    }
+
+    fn partitions(&self, list: &TopicPartitionList) -> BTreeSet<TopicPartition> {
+        list.elements()
+            .iter()
+            .filter_map(|element| {
+                Some(TopicPartition {
+                    topic: Arc::clone(self.topics.get(element.topic())?),
+                    partition: element.partition(),
+                })
+            })
+            .collect()
+    }
+
+    /// Takes partitions on, paused: they are begun by the consuming thread, which may have to wait for Postgres.
+    fn assign(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &TopicPartitionList,
+    ) -> Result<(), KafkaError> {
+        if let Some(metadata) = consumer.group_metadata() {
+            self.flight.join(metadata);
+        }
+        let assigned = self.partitions(list);
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(list)?,
+            _ => consumer.assign(list)?,
+        }
+        if list.count() > 0 {
+            consumer.pause(list)?;
+        }
+        tracing::info!(partitions = %names(&assigned), "partitions assigned");
+        let mut state = self.lock();
+        state.owned.extend(assigned.iter().cloned());
+        state.pending.extend(assigned);
+        Ok(())
+    }
+
+    /// Hands partitions over, after the chunk that is being committed. What remains is begun anew, since chunks that were
+    /// under way are void.
+    fn revoke(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &TopicPartitionList,
+    ) -> Result<(), KafkaError> {
+        let revoked = self.partitions(list);
+        if consumer.assignment_lost() {
+            tracing::warn!(partitions = %names(&revoked), "partitions lost: the group went on without this instance");
+            self.flight.lose();
+        } else if !self.flight.hand_over(consumer.group_metadata(), HAND_OVER) {
+            tracing::warn!(
+                "a chunk was still being committed after {} s: its partitions are handed over, and it is fenced",
+                HAND_OVER.as_secs()
+            );
+        }
+        {
+            let mut state = self.lock();
+            state.owned.retain(|partition| !revoked.contains(partition));
+            state.pending = state.owned.clone();
+            state
+                .ends
+                .retain(|partition, _| !revoked.contains(partition));
+        }
+        self.flight.forget(&revoked);
+        tracing::info!(partitions = %names(&revoked), "partitions handed over");
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => {
+                let rest = list_of(&self.owned());
+                if rest.count() > 0 {
+                    consumer.pause(&rest)?;
+                }
+                consumer.incremental_unassign(list)
+            }
+            _ => consumer.unassign(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Group {
+    fn stats(&self, statistics: Statistics) {
+        let mut state = self.lock();
+        for (name, topic) in statistics.topics {
+            let Some(topic_name) = self.topics.get(&name) else {
+                continue;
+            };
+            for partition in topic.partitions.into_values() {
+                let place = TopicPartition {
+                    topic: Arc::clone(topic_name),
+                    partition: partition.partition,
+                };
+                // Beside the real partitions librdkafka lists one with the number -1.
+                if partition.ls_offset >= 0 && state.owned.contains(&place) {
+                    state.ends.insert(place, partition.ls_offset);
+                }
+            }
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if matches!(
+            error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure)
+        ) {
+            self.lock().trouble = Some(reason.to_owned());
+        }
+        tracing::debug!("the consumer reports: {reason}");
+    }
+}
+
+impl ConsumerContext for Group {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        self.lock().rebalances += 1;
+        let result = match event {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, list),
+            _ => self.revoke(consumer, list),
+        };
+        if let Err(error) = result {
+            // librdkafka then gives the partitions back with the next rebalance.
+            tracing::error!("a rebalance could not be followed: {error}");
+        }
+    }
+}
+
+/// The partitions as librdkafka takes them.
+pub(super) fn list_of<'a>(
+    partitions: impl IntoIterator<Item = &'a TopicPartition>,
+) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(&partition.topic, partition.partition);
+    }
+    list
+}
+
+/// `posts[0], posts[1]`.
+fn names(partitions: &BTreeSet<TopicPartition>) -> String {
+    if partitions.is_empty() {
+        return "none".to_owned();
+    }
+    partitions
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}

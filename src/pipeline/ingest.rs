@@ -1,0 +1,501 @@
+//! The thread that owns the consumer: it takes partitions on, collects their messages into chunks, and hands those over as
+//! fast as they are taken.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::DateTime;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message as _};
+use rdkafka::{Offset, Timestamp};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio_util::sync::CancellationToken;
+
+use super::client;
+use super::config::{BatchConfig, InputConfig, KafkaConfig, Start};
+use super::decode::Decoder;
+use super::error::PipelineError;
+use super::flight::Flight;
+use super::group::{Group, list_of};
+use super::lag::Lag;
+use crate::health::{Health, Part};
+use crate::metrics::{Metrics, Stage, Target};
+use crate::record::{Chunk, Offsets, Origin, RawMessage, TopicPartition};
+use crate::store::{Store, StoreError};
+
+/// How long a poll waits at most, so that the thread notices what else it has to do.
+const POLL: Duration = Duration::from_millis(50);
+/// The same while a chunk is overdue and there is no room for it.
+const OVERDUE_POLL: Duration = Duration::from_millis(2);
+/// How long a full chunk waits for room before the thread looks after the group again.
+const ROOM: Duration = Duration::from_millis(100);
+/// After waiting this long for room, nothing more is fetched: a poll would otherwise return a message each time.
+const HOLD_AFTER: Duration = Duration::from_secs(1);
+/// For each request about offsets.
+const REQUEST: Duration = Duration::from_secs(10);
+/// Between two attempts to begin partitions.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What the thread works with.
+pub(super) struct Ingest {
+    consumer: BaseConsumer<Group>,
+    flight: Arc<Flight>,
+    decoders: HashMap<String, Decoder>,
+    config: KafkaConfig,
+    batch: BatchConfig,
+    store: Store,
+    runtime: Handle,
+    metrics: Metrics,
+    health: Health,
+    lag: Lag,
+    /// The chunk being collected.
+    chunk: Option<Chunk>,
+    chunk_bytes: usize,
+    /// Since when the next stage has had no room.
+    blocked: Option<Instant>,
+    /// Fetching is paused until there is room.
+    held: bool,
+    retry_at: Instant,
+    rebalances: u64,
+}
+
+/// Everything [`Ingest::new`] needs.
+pub(super) struct Setting<'a> {
+    pub kafka: &'a KafkaConfig,
+    pub inputs: &'a [InputConfig],
+    pub batch: &'a BatchConfig,
+    pub store: Store,
+    pub runtime: Handle,
+    pub metrics: Metrics,
+    pub health: Health,
+    pub flight: Arc<Flight>,
+}
+
+/// Why partitions cannot be begun.
+enum Hindrance {
+    /// It may work later.
+    Later(Part, String),
+    Fatal(PipelineError),
+}
+
+impl Ingest {
+    /// Makes the consumer; it joins the group when the thread runs.
+    pub(super) fn new(setting: Setting<'_>) -> Result<Self, PipelineError> {
+        let decoders: HashMap<String, Decoder> = setting
+            .inputs
+            .iter()
+            .map(|input| {
+                (
+                    input.topic.clone(),
+                    Decoder::new(input, setting.batch.max_bytes),
+                )
+            })
+            .collect();
+        let topics = decoders.values().map(|decoder| Arc::clone(&decoder.topic));
+        let group = Group::new(Arc::clone(&setting.flight), topics);
+        let consumer = client::consumer(setting.kafka, setting.batch)
+            .create_with_context(group)
+            .map_err(PipelineError::Client)?;
+        Ok(Self {
+            consumer,
+            flight: setting.flight,
+            decoders,
+            config: setting.kafka.clone(),
+            batch: setting.batch.clone(),
+            store: setting.store,
+            runtime: setting.runtime,
+            lag: Lag::new(setting.metrics.clone()),
+            metrics: setting.metrics,
+            health: setting.health,
+            chunk: None,
+            chunk_bytes: 0,
+            blocked: None,
+            held: false,
+            retry_at: Instant::now(),
+            rebalances: 0,
+        })
+    }
+
+    /// Consumes until `stop`; then stays in the group until `drained`, so that what is under way can still be committed.
+    pub(super) fn run(
+        mut self,
+        out: mpsc::Sender<Chunk>,
+        stop: &CancellationToken,
+        drained: &CancellationToken,
+    ) -> Result<(), PipelineError> {
+        let topics: Vec<&str> = self.decoders.keys().map(String::as_str).collect();
+        self.consumer
+            .subscribe(&topics)
+            .map_err(|error| PipelineError::Input(error.to_string()))?;
+        let mut out = Some(out);
+        while !drained.is_cancelled() {
+            if out.is_some() && stop.is_cancelled() {
+                // Nobody waits for what is being collected: it is read again by whoever comes next.
+                out = None;
+                self.chunk = None;
+            }
+            self.follow_group(out.is_some())?;
+            if let Some(message) = self.poll()?
+                && out.is_some()
+            {
+                self.take(message);
+            }
+            if let Some(sender) = &out
+                && !self.offer(sender)
+            {
+                out = None;
+            }
+        }
+        // Leaves the group at once, so that others need not wait until this member is missed.
+        self.consumer.unsubscribe();
+        Ok(())
+    }
+
+    /// Does what has come up since the last time: a restart, partitions to begin, trouble, the lag.
+    fn follow_group(&mut self, consuming: bool) -> Result<(), PipelineError> {
+        let group = Arc::clone(self.consumer.client().context());
+        if self.flight.take_restart() {
+            group.restart();
+            self.pause(&group.owned())?;
+        }
+        if self
+            .chunk
+            .as_ref()
+            .is_some_and(|chunk| !self.flight.is_current(chunk.assignment))
+        {
+            self.chunk = None;
+        }
+        let rebalances = group.rebalances();
+        if rebalances != self.rebalances {
+            self.metrics.rebalances.inc_by(rebalances - self.rebalances);
+            self.rebalances = rebalances;
+            self.metrics
+                .assigned_partitions
+                .set(group.owned().len().try_into().unwrap_or(i64::MAX));
+        }
+        if let Some(trouble) = group.take_trouble() {
+            self.health.not_ready(Part::Kafka, trouble);
+        }
+        self.lag.follow(
+            &group.owned(),
+            &group.ends(),
+            &self.flight.positions(),
+            Instant::now(),
+        );
+
+        let pending = group.pending();
+        if consuming && !pending.is_empty() && Instant::now() >= self.retry_at {
+            match self.begin(&pending) {
+                Ok(()) => {
+                    group.begun(&pending);
+                    self.health.ready(Part::Postgres);
+                    if self.held {
+                        self.pause(&pending)?;
+                    }
+                }
+                Err(Hindrance::Fatal(error)) => return Err(error),
+                Err(Hindrance::Later(part, reason)) => {
+                    let target = if part == Part::Postgres {
+                        Target::Postgres
+                    } else {
+                        Target::Kafka
+                    };
+                    self.metrics.retries.of(target).inc();
+                    self.health.not_ready(part, reason);
+                    self.retry_at = Instant::now() + RETRY;
+                    return Ok(());
+                }
+            }
+        }
+        if self.rebalances > 0 && group.pending().is_empty() && self.is_reachable() {
+            self.health.ready(Part::Kafka);
+        }
+        Ok(())
+    }
+
+    /// Whether a broker answers; asked only while the probe says that none does.
+    fn is_reachable(&mut self) -> bool {
+        if !self.health.waiting_for().contains_key(&Part::Kafka) {
+            return true;
+        }
+        if Instant::now() < self.retry_at {
+            return false;
+        }
+        self.retry_at = Instant::now() + RETRY;
+        let topic = self.decoders.keys().next().map(String::as_str);
+        self.consumer.fetch_metadata(topic, ROOM * 10).is_ok()
+    }
+
+    /// Raises the partitions' epochs, then reads their committed offsets, then lets them flow: in this order, so that
+    /// nothing a predecessor still does can come after what is read.
+    fn begin(&self, partitions: &BTreeSet<TopicPartition>) -> Result<(), Hindrance> {
+        let wanted: Vec<TopicPartition> = partitions.iter().cloned().collect();
+        let instance = self.config.instance_name();
+        let epochs = self
+            .runtime
+            .block_on(self.store.claim(&instance, &wanted))
+            .map_err(|error| match error {
+                error @ StoreError::Unavailable { .. } => {
+                    Hindrance::Later(Part::Postgres, error.to_string())
+                }
+                error => Hindrance::Fatal(error.into()),
+            })?;
+
+        let later = |error: KafkaError| {
+            Hindrance::Later(
+                Part::Kafka,
+                format!("the committed offsets cannot be read: {error}"),
+            )
+        };
+        let committed = self
+            .consumer
+            .committed_offsets(list_of(partitions), REQUEST)
+            .map_err(later)?;
+        let mut positions = BTreeMap::new();
+        for partition in partitions {
+            let found = committed.find_partition(&partition.topic, partition.partition);
+            let offset = match found.map(|element| element.offset()) {
+                Some(Offset::Offset(offset)) => offset,
+                _ => self.first_offset(partition).map_err(later)?,
+            };
+            positions.insert(partition.clone(), offset);
+        }
+        let mut places = list_of([]);
+        for (partition, offset) in &positions {
+            places
+                .add_partition_offset(
+                    &partition.topic,
+                    partition.partition,
+                    Offset::Offset(*offset),
+                )
+                .map_err(later)?;
+        }
+        let sought = self
+            .consumer
+            .seek_partitions(places, REQUEST)
+            .map_err(later)?;
+        for element in sought.elements() {
+            element.error().map_err(later)?;
+        }
+        self.flight.claimed(epochs, positions);
+        self.consumer.resume(&list_of(partitions)).map_err(later)
+    }
+
+    /// Where a partition without a committed offset begins.
+    fn first_offset(&self, partition: &TopicPartition) -> Result<i64, KafkaError> {
+        let (low, high) =
+            self.consumer
+                .fetch_watermarks(&partition.topic, partition.partition, REQUEST)?;
+        Ok(match self.config.start {
+            Start::Earliest => low,
+            Start::Latest => high,
+        })
+    }
+
+    /// The next message, if one comes before there is something else to do.
+    fn poll(&self) -> Result<Option<(RawMessage, Decoder)>, PipelineError> {
+        let wait = match &self.chunk {
+            Some(chunk) => self
+                .due(chunk)
+                .saturating_duration_since(Instant::now())
+                .clamp(OVERDUE_POLL, POLL),
+            None => POLL,
+        };
+        match self.consumer.poll(wait) {
+            None => Ok(None),
+            Some(Ok(message)) => {
+                let flows = self
+                    .consumer
+                    .context()
+                    .flows(message.topic(), message.partition());
+                let decoder = self.decoders.get(message.topic()).filter(|_| flows);
+                Ok(decoder.map(|decoder| (detach(&message, &decoder.topic), decoder.clone())))
+            }
+            Some(Err(error)) => self.judge(error).map(|()| None),
+        }
+    }
+
+    /// Tells what passes from what does not.
+    fn judge(&self, error: KafkaError) -> Result<(), PipelineError> {
+        use RDKafkaErrorCode as Code;
+        match error.rdkafka_error_code() {
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
+                let topics: Vec<&str> = self.decoders.keys().map(String::as_str).collect();
+                Err(PipelineError::Input(format!(
+                    "a topic does not exist or was deleted (of {}); create it or correct [[input]]",
+                    topics.join(", ")
+                )))
+            }
+            Some(
+                Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::ClusterAuthorizationFailed,
+            ) => Err(PipelineError::Input(format!(
+                "Kafka refuses the right to it ({error}); allow this user to read the topics and to join the group {}",
+                self.config.group
+            ))),
+            Some(Code::FencedInstanceId) => Err(PipelineError::Replaced {
+                instance: self.config.instance_name(),
+                transactional_id: client::transactional_id(&self.config),
+            }),
+            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
+                Err(PipelineError::Input(error.to_string()))
+            }
+            _ => {
+                tracing::warn!("the consumer reports: {error}");
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds a message to the chunk being collected.
+    fn take(&mut self, (raw, decoder): (RawMessage, Decoder)) {
+        let bytes = raw.payload.as_ref().map_or(0, bytes::Bytes::len);
+        self.metrics
+            .add_messages(&raw.origin.topic, 1, bytes as u64);
+        let assignment = self.flight.current();
+        if self
+            .chunk
+            .as_ref()
+            .is_none_or(|chunk| chunk.assignment != assignment)
+        {
+            self.chunk_bytes = 0;
+            self.chunk = Some(Chunk {
+                items: Vec::new(),
+                offsets: Offsets::default(),
+                assignment,
+                started: Instant::now(),
+            });
+        }
+        if let Some(chunk) = &mut self.chunk {
+            self.chunk_bytes += bytes;
+            chunk.offsets.include(&raw.origin);
+            chunk.items.push(decoder.decode(raw));
+        }
+    }
+
+    /// Hands the chunk over if it is full or due and there is room; tells whether anybody still takes chunks.
+    fn offer(&mut self, out: &mpsc::Sender<Chunk>) -> bool {
+        let Some(chunk) = &self.chunk else {
+            return !out.is_closed();
+        };
+        let full = chunk.items.len() >= self.batch.max_messages
+            || self.chunk_bytes >= self.batch.max_chunk_bytes;
+        if !full && Instant::now() < self.due(chunk) {
+            return true;
+        }
+        let mut room = out.try_reserve();
+        if matches!(room, Err(TrySendError::Full(()))) {
+            if !full {
+                // It grows meanwhile: a busy model gets larger chunks.
+                return true;
+            }
+            let waited = self
+                .runtime
+                .block_on(async { tokio::time::timeout(ROOM, out.reserve()).await });
+            room = match waited {
+                Ok(Ok(permit)) => Ok(permit),
+                Ok(Err(_)) => Err(TrySendError::Closed(())),
+                Err(_) => Err(TrySendError::Full(())),
+            };
+        }
+        match room {
+            Ok(permit) => {
+                let Some(chunk) = self.chunk.take() else {
+                    return true;
+                };
+                self.metrics
+                    .chunk_messages
+                    .observe(chunk.items.len() as f64);
+                self.metrics
+                    .stage_seconds
+                    .of(Stage::Collect)
+                    .observe(chunk.started.elapsed().as_secs_f64());
+                self.metrics.chunks_in_flight.inc();
+                permit.send(chunk);
+                self.release();
+                true
+            }
+            Err(TrySendError::Full(())) => {
+                self.hold();
+                true
+            }
+            Err(TrySendError::Closed(())) => false,
+        }
+    }
+
+    fn due(&self, chunk: &Chunk) -> Instant {
+        chunk.started + Duration::from_millis(self.batch.max_delay_ms)
+    }
+
+    /// Stops fetching once the wait for room gets long, or what waits gets large.
+    fn hold(&mut self) {
+        let since = *self.blocked.get_or_insert_with(Instant::now);
+        let large = self.chunk_bytes >= self.batch.max_chunk_bytes.saturating_mul(2);
+        if !self.held && (large || since.elapsed() >= HOLD_AFTER) {
+            self.held = self.pause(&self.flowing()).is_ok();
+        }
+    }
+
+    fn release(&mut self) {
+        self.blocked = None;
+        if std::mem::take(&mut self.held)
+            && let Err(error) = self.consumer.resume(&list_of(&self.flowing()))
+        {
+            tracing::warn!("fetching cannot be resumed: {error}");
+            self.consumer.context().restart();
+        }
+    }
+
+    fn flowing(&self) -> BTreeSet<TopicPartition> {
+        let group = self.consumer.context();
+        group
+            .owned()
+            .difference(&group.pending())
+            .cloned()
+            .collect()
+    }
+
+    fn pause(&self, partitions: &BTreeSet<TopicPartition>) -> Result<(), PipelineError> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        self.consumer
+            .pause(&list_of(partitions))
+            .map_err(|error| PipelineError::Input(error.to_string()))
+    }
+}
+
+/// A message of our own, without the client's memory behind it.
+fn detach(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> RawMessage {
+    let milliseconds = match message.timestamp() {
+        Timestamp::CreateTime(milliseconds) | Timestamp::LogAppendTime(milliseconds) => {
+            milliseconds
+        }
+        Timestamp::NotAvailable => 0,
+    };
+    RawMessage {
+        origin: Origin {
+            topic: Arc::clone(topic),
+            partition: message.partition(),
+            offset: message.offset(),
+        },
+        kafka_time: DateTime::from_timestamp_millis(milliseconds).unwrap_or_default(),
+        key: message.key().map(bytes::Bytes::copy_from_slice),
+        headers: message.headers().map_or_else(Vec::new, |headers| {
+            headers
+                .iter()
+                .map(|header| {
+                    (
+                        header.key.to_owned(),
+                        header.value.map(bytes::Bytes::copy_from_slice),
+                    )
+                })
+                .collect()
+        }),
+        payload: message.payload().map(bytes::Bytes::copy_from_slice),
+    }
+}

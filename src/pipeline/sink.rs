@@ -1,0 +1,241 @@
+//! The thread that commits: each chunk first to Postgres, then, with its offsets, to Kafka.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::encode::{Encoder, Record};
+use super::error::PipelineError;
+use super::flight::{Commit, Flight};
+use super::outbox::{Failure, Outbox};
+use crate::health::{Health, Part};
+use crate::metrics::{Abandoned, Metrics, Stage, Target};
+use crate::record::{Outcome, ScoredChunk};
+use crate::store::{Store, StoreError};
+
+/// The first pause after a failure; it doubles up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause that nothing interrupts.
+const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+/// How long a rebalance may take to bring the metadata of the next generation.
+const NEXT_GENERATION: Duration = Duration::from_secs(10);
+
+/// What the thread works with.
+pub(super) struct Sink {
+    pub store: Store,
+    pub outbox: Outbox,
+    pub encoder: Encoder,
+    pub flight: Arc<Flight>,
+    pub runtime: Handle,
+    pub metrics: Metrics,
+    pub health: Health,
+}
+
+/// How the commit of a chunk ended.
+enum End {
+    Committed,
+    Abandoned(Abandoned),
+}
+
+impl Sink {
+    /// Commits chunk after chunk until no more come, or one cannot be committed and waiting would not help.
+    pub(super) fn run(
+        mut self,
+        mut chunks: mpsc::Receiver<ScoredChunk>,
+    ) -> Result<(), PipelineError> {
+        self.open(&chunks)?;
+        while let Some(chunk) = chunks.blocking_recv() {
+            let flight = Arc::clone(&self.flight);
+            let end = match flight.enter(chunk.assignment) {
+                None => End::Abandoned(Abandoned::Revoked),
+                Some(commit) => match self.commit(&chunk, &commit)? {
+                    End::Committed => {
+                        commit.committed(&chunk.offsets);
+                        End::Committed
+                    }
+                    End::Abandoned(reason) => {
+                        commit.failed();
+                        End::Abandoned(reason)
+                    }
+                },
+            };
+            self.metrics.chunks_in_flight.dec();
+            match end {
+                End::Committed => self.count(&chunk),
+                End::Abandoned(reason) => {
+                    self.metrics.chunks_abandoned.of(reason).inc();
+                    tracing::info!(
+                        ?reason,
+                        messages = chunk.outcomes.len(),
+                        "chunk abandoned; it will be read again"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the producer before there is anything to commit: a forerunner of this instance that still runs is fenced at
+    /// once.
+    fn open(&mut self, chunks: &mpsc::Receiver<ScoredChunk>) -> Result<(), PipelineError> {
+        let mut pause = FIRST_PAUSE;
+        while let Err(failure) = self.outbox.open() {
+            match failure {
+                Failure::Fatal(error) => return Err(error),
+                Failure::Generation(said) | Failure::Later(said) => {
+                    self.health.not_ready(
+                        Part::Kafka,
+                        format!("the transactional producer cannot be opened: {said}"),
+                    );
+                }
+            }
+            if chunks.is_closed() {
+                break;
+            }
+            self.metrics.retries.of(Target::Kafka).inc();
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_SLEEP);
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, chunk: &ScoredChunk, commit: &Commit<'_>) -> Result<End, PipelineError> {
+        let begun = Instant::now();
+        if let Some(reason) = self.to_postgres(chunk, commit)? {
+            return Ok(End::Abandoned(reason));
+        }
+        let written = Instant::now();
+        self.metrics
+            .stage_seconds
+            .of(Stage::Postgres)
+            .observe((written - begun).as_secs_f64());
+        if let Some(reason) = self.to_kafka(chunk, commit)? {
+            return Ok(End::Abandoned(reason));
+        }
+        self.metrics
+            .stage_seconds
+            .of(Stage::Kafka)
+            .observe(written.elapsed().as_secs_f64());
+        Ok(End::Committed)
+    }
+
+    /// Writes the rows; the reason where the chunk must be abandoned.
+    fn to_postgres(
+        &self,
+        chunk: &ScoredChunk,
+        commit: &Commit<'_>,
+    ) -> Result<Option<Abandoned>, PipelineError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self
+                .runtime
+                .block_on(self.store.write_chunk(chunk, &commit.epochs))
+            {
+                Ok(()) => {
+                    self.health.ready(Part::Postgres);
+                    return Ok(None);
+                }
+                Err(error @ StoreError::Fenced { .. }) => {
+                    tracing::warn!("{error}");
+                    // Should the group still think it ours, claiming it again at once would only fence the other.
+                    commit.back_off(LAST_PAUSE);
+                    return Ok(Some(Abandoned::Fenced));
+                }
+                Err(error) if error.is_retryable() => {
+                    self.health.not_ready(Part::Postgres, error.to_string());
+                    if !commit.may_retry() {
+                        return Ok(Some(Abandoned::Revoked));
+                    }
+                    self.metrics.retries.of(Target::Postgres).inc();
+                    wait(commit, &mut pause);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Writes the records and commits the offsets; the reason where the chunk must be abandoned.
+    fn to_kafka(
+        &mut self,
+        chunk: &ScoredChunk,
+        commit: &Commit<'_>,
+    ) -> Result<Option<Abandoned>, PipelineError> {
+        let encoder = self.encoder.clone();
+        let records: Vec<Record<'_>> = chunk
+            .outcomes
+            .iter()
+            .map(|outcome| encoder.encode(outcome, &chunk.model))
+            .collect();
+        let mut pause = FIRST_PAUSE;
+        let Some(mut membership) = commit.membership() else {
+            return Ok(Some(Abandoned::Revoked));
+        };
+        loop {
+            let begun = Instant::now();
+            match self
+                .outbox
+                .commit(&records, &chunk.offsets, &membership.metadata)
+            {
+                Ok(()) => {
+                    self.metrics
+                        .commit_seconds
+                        .observe(begun.elapsed().as_secs_f64());
+                    return Ok(None);
+                }
+                Err(Failure::Fatal(error)) => return Err(error),
+                Err(Failure::Generation(said)) => {
+                    tracing::info!("the group has moved on ({said})");
+                    match commit.newer_membership(membership.number, NEXT_GENERATION) {
+                        Some(newer) => membership = newer,
+                        None => return Ok(Some(Abandoned::Revoked)),
+                    }
+                }
+                Err(Failure::Later(said)) => {
+                    self.health
+                        .not_ready(Part::Kafka, format!("a transaction failed: {said}"));
+                    if !commit.may_retry() {
+                        return Ok(Some(Abandoned::Failed));
+                    }
+                    wait(commit, &mut pause);
+                }
+            }
+            self.metrics.retries.of(Target::Kafka).inc();
+        }
+    }
+
+    fn count(&self, chunk: &ScoredChunk) {
+        self.metrics.chunks_committed.inc();
+        self.metrics
+            .latency_seconds
+            .observe(chunk.started.elapsed().as_secs_f64());
+        for outcome in &chunk.outcomes {
+            match outcome {
+                Outcome::Scored(scored) => {
+                    let label = chunk
+                        .model
+                        .labels
+                        .get(scored.prediction.label)
+                        .map_or("", String::as_str);
+                    self.metrics.add_predictions(label, 1);
+                    self.metrics.truncated.inc_by(u64::from(scored.truncated));
+                }
+                Outcome::Dead(letter) => self.metrics.dead_letters.of(letter.reason).inc(),
+            }
+        }
+        if let Some(first) = chunk.outcomes.first() {
+            let age = chrono::Utc::now() - first.raw().kafka_time;
+            self.metrics
+                .age_seconds
+                .observe(age.as_seconds_f64().max(0.0));
+        }
+    }
+}
+
+/// Waits before another attempt, longer each time and not in step with other instances.
+fn wait(commit: &Commit<'_>, pause: &mut Duration) {
+    commit.back_off(pause.mul_f64(rand::random_range(0.5..1.0)));
+    *pause = (*pause * 2).min(LAST_PAUSE);
+}
