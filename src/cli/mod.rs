@@ -2,14 +2,18 @@
 
 mod bench;
 mod check;
+mod client_option;
 mod completions;
 mod demo;
 mod exit;
 mod migrate;
 mod model;
+mod pace;
 mod replay;
+mod replay_progress;
 mod run;
 mod score;
+mod signals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -18,8 +18,17 @@ pub enum ReplayError {
     NoSuchColumn { file: String, column: String },
     #[error("columns are numbered from 1: '{0}' is none")]
     ColumnZero(String),
-    #[error("cannot reach Kafka with these settings: {0}")]
+    #[error("librdkafka refuses these client settings: {0}")]
     Client(#[source] rdkafka::error::KafkaError),
+    #[error("no Kafka broker answers ({0}): check the address, and that the broker runs")]
+    Unreachable(#[source] rdkafka::error::KafkaError),
+    #[error(
+        "Kafka has no topic {topic} for this user ({fault}): create it, or check its name and the user's rights"
+    )]
+    NoTopic {
+        topic: String,
+        fault: rdkafka::error::RDKafkaErrorCode,
+    },
 }
 
 /// A line that gives no post, and why.

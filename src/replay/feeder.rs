@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
 use super::error::ReplayError;
@@ -16,8 +17,20 @@ use super::post::Post;
 /// Called for each acknowledged message with its partition, its offset and the number given to [`Feeder::send`].
 pub type OnDelivery = Box<dyn Fn(i32, i64, usize) + Send + Sync>;
 
+/// Options that a feed has unless they are given.
+const DEFAULTS: [(&str, &str); 3] = [
+    ("linger.ms", "5"),
+    ("message.timeout.ms", "60000"),
+    // What the broker takes is the broker's to say: the client's own limit of 1 MB would refuse long texts.
+    ("message.max.bytes", "67108864"),
+];
 /// How often a full queue is looked at again.
 const QUEUE_WAIT: Duration = Duration::from_millis(5);
+/// How long a broker may take to answer.
+const REACH_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a topic may take to appear, and how often it is looked for.
+const TOPIC_TIMEOUT: Duration = Duration::from_secs(3);
+const TOPIC_WAIT: Duration = Duration::from_millis(200);
 
 /// What became of the messages handed to the producer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,12 +111,12 @@ impl Feeder {
         topic: &str,
         on_delivery: Option<OnDelivery>,
     ) -> Result<Self, ReplayError> {
-        client
-            .set("enable.idempotence", "true")
-            .set("linger.ms", "5")
-            .set("message.timeout.ms", "60000")
-            // What the broker takes is the broker's to say: the client's own limit of 1 MB would refuse long texts.
-            .set("message.max.bytes", "67108864");
+        client.set("enable.idempotence", "true");
+        for (option, value) in DEFAULTS {
+            if client.get(option).is_none() {
+                client.set(option, value);
+            }
+        }
         let counter = Counter(Arc::new(Counts {
             delivered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -119,6 +132,34 @@ impl Feeder {
             sent: AtomicU64::new(0),
             counter,
         })
+    }
+
+    /// Makes sure that the topic is there, before thousands of posts wait for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplayError::NoTopic`] where it is not, or may not be seen; [`ReplayError::Unreachable`] where no broker answers.
+    pub fn check(&self) -> Result<(), ReplayError> {
+        let deadline = Instant::now() + TOPIC_TIMEOUT;
+        loop {
+            let metadata = self
+                .producer
+                .client()
+                .fetch_metadata(Some(&self.topic), REACH_TIMEOUT)
+                .map_err(ReplayError::Unreachable)?;
+            let fault = metadata.topics().iter().find_map(MetadataTopic::error);
+            let Some(fault) = fault.map(RDKafkaErrorCode::from) else {
+                return Ok(());
+            };
+            // A broker that makes topics by itself needs a moment for it.
+            if Instant::now() >= deadline {
+                return Err(ReplayError::NoTopic {
+                    topic: self.topic.clone(),
+                    fault,
+                });
+            }
+            std::thread::sleep(TOPIC_WAIT);
+        }
     }
 
     /// Hands a post over, waiting while the producer's queue is full. `number` comes back in the delivery report.

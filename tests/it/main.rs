@@ -8,6 +8,8 @@ mod gradients;
 mod harness;
 mod http;
 mod model;
+mod recovery;
+mod replay;
 mod score;
 mod store;
 mod stream;

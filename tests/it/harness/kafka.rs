@@ -142,6 +142,27 @@ impl Kafka {
             .expect("the broker takes everything");
     }
 
+    /// Every record of the input, as it stands now.
+    pub fn inputs(&self) -> Vec<Record> {
+        self.read_committed(&self.input)
+    }
+
+    /// How many records the input has taken so far.
+    pub fn stored(&self) -> i64 {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .create()
+            .expect("a consumer can be made");
+        (0..self.partitions)
+            .map(|partition| {
+                consumer
+                    .fetch_watermarks(&self.input, partition, Duration::from_secs(30))
+                    .expect("the broker answers")
+                    .1
+            })
+            .sum()
+    }
+
     /// Every record of the results, as a `read_committed` consumer sees them now.
     pub fn results(&self) -> Vec<Record> {
         self.read_committed(&self.results)
