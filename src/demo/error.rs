@@ -33,6 +33,14 @@ pub enum DemoError {
     #[error("a thread cannot be started: {source}")]
     Thread { source: std::io::Error },
     #[error(transparent)]
+    Service(#[from] crate::app::AppError),
+    #[error("the service ended by itself, without an error")]
+    Ended,
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    #[error("the end of {topic} was not reached within {seconds} s: the broker does not answer")]
+    Unread { topic: String, seconds: u64 },
+    #[error(transparent)]
     Replay(#[from] crate::replay::ReplayError),
     #[error(
         "scripts/kafka is not to be found in the current folder, beside the executable, or above them: run the demo inside a clone, or name a broker with --kafka"

@@ -18,13 +18,22 @@ const PORT_ATTEMPTS: u32 = 5;
 
 /// A running server in a temporary folder; dropping it stops the server and removes the folder.
 ///
-/// It listens on the loopback interface only, on a port that the system chose, and asks for a password made for it. It
-/// trades durability for speed (no fsync): nothing in it is meant to outlive it.
+/// It listens on the loopback interface only, on a port that the system chose, and asks for a password made for it.
 #[derive(Debug)]
 pub struct PrivatePostgres {
     runner: Runner,
     folder: TempDir,
     url: String,
+    durability: Durability,
+}
+
+/// What a server promises of a committed transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing beyond the server's own life (no fsync): for data that nobody needs afterwards.
+    Throwaway,
+    /// That it outlives a power cut, as a production server does: for measuring what that costs.
+    Full,
 }
 
 /// Runs the server's programs, as an ordinary user where this process is root.
@@ -46,7 +55,7 @@ impl PrivatePostgres {
     /// # Errors
     ///
     /// The server's binaries are missing, or the server does not come up; the message tells what its log says.
-    pub fn start() -> Result<Self, DemoError> {
+    pub fn start(durability: Durability) -> Result<Self, DemoError> {
         let binaries = find_binaries().ok_or(DemoError::NoPostgres)?;
         let folder = tempfile::Builder::new()
             .prefix("tidewatch-postgres-")
@@ -61,13 +70,14 @@ impl PrivatePostgres {
         let runner = Runner { binaries, user };
         runner.give(folder.path())?;
         let password = random_password();
-        runner.initialise(folder.path(), &password)?;
+        runner.initialise(folder.path(), &password, durability)?;
         let port = runner.launch(folder.path())?;
         // From here on dropping stops the server, also when creating the database fails.
         let server = Self {
             runner,
             folder,
             url: format!("postgres://{USER}:{password}@127.0.0.1:{port}/{USER}"),
+            durability,
         };
         let mut createdb = server.runner.command("createdb");
         createdb
@@ -82,6 +92,15 @@ impl PrivatePostgres {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What it is, for a report.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.durability {
+            Durability::Throwaway => "private Postgres on this machine, without fsync",
+            Durability::Full => "private Postgres on this machine, with fsync",
+        }
     }
 
     /// `host:port`.
@@ -140,7 +159,12 @@ impl Runner {
         }
     }
 
-    fn initialise(&self, folder: &Path, password: &str) -> Result<(), DemoError> {
+    fn initialise(
+        &self,
+        folder: &Path,
+        password: &str,
+        durability: Durability,
+    ) -> Result<(), DemoError> {
         // Through a file: everybody can read a command line.
         let secret = folder.join("password");
         write_private(&secret, password)?;
@@ -159,9 +183,15 @@ impl Runner {
         fs::remove_file(&secret).map_err(|source| files("remove", &secret, source))?;
         let settings = folder.join("data/postgresql.auto.conf");
         let lines = "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\ntimezone = 'UTC'\n\
-                     max_connections = 50\nshared_buffers = 128MB\nmax_wal_size = 1GB\n\
-                     fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n";
-        fs::write(&settings, lines).map_err(|source| files("write", &settings, source))
+                     max_connections = 50\nshared_buffers = 128MB\nmax_wal_size = 1GB\n";
+        let speed = match durability {
+            Durability::Throwaway => {
+                "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+            }
+            Durability::Full => "",
+        };
+        fs::write(&settings, format!("{lines}{speed}"))
+            .map_err(|source| files("write", &settings, source))
     }
 
     /// Starts the server on a free port, which it returns.
@@ -324,7 +354,7 @@ mod tests {
             eprintln!("skipped: there are no Postgres server binaries on this machine");
             return;
         }
-        let server = PrivatePostgres::start().expect("the server starts");
+        let server = PrivatePostgres::start(Durability::Throwaway).expect("the server starts");
         let folder = server.folder.path().to_owned();
         let mut psql = server.runner.command("psql");
         psql.args(["--no-psqlrc", "--tuples-only", "--command", "SELECT 41 + 1"])

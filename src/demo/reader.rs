@@ -7,17 +7,21 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use serde::Deserialize;
 
 use super::error::DemoError;
 use super::tally::{Example, Outcome, Tally};
 use super::window::Window;
+
+/// How long the broker may take to show the next record of those that are there.
+const RECOUNT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The topics that outcomes are read from, and how many partitions each has.
 #[derive(Debug, Clone)]
@@ -30,6 +34,7 @@ pub struct OutcomeTopics {
 /// A thread that reads every outcome; dropping it ends the thread.
 pub struct Reader {
     tally: Arc<Mutex<Tally>>,
+    times: Arc<Mutex<Option<(Instant, Instant)>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -45,43 +50,30 @@ impl Reader {
         topics: OutcomeTopics,
         window: Arc<Window>,
     ) -> Result<Self, DemoError> {
-        let kafka = |source| DemoError::Kafka {
-            what: "the results cannot be read",
-            source,
-        };
-        let consumer: BaseConsumer = client
-            .clone()
-            .set("group.id", "tidewatch-demo-reader")
-            .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "earliest")
-            .set("isolation.level", "read_committed")
-            .set("fetch.wait.max.ms", "100")
-            .create()
-            .map_err(kafka)?;
-        let mut partitions = TopicPartitionList::new();
-        for topic in [&topics.results, &topics.dead_letters] {
-            for partition in 0..topics.partitions {
-                partitions
-                    .add_partition_offset(topic, partition, Offset::Beginning)
-                    .map_err(kafka)?;
-            }
-        }
-        consumer.assign(&partitions).map_err(kafka)?;
-
+        let consumer = consumer(client, &topics)?;
         let tally = Arc::new(Mutex::new(Tally::default()));
+        let times = Arc::new(Mutex::new(None));
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new()
             .name("demo-reader".into())
             .spawn({
-                let (tally, stop) = (Arc::clone(&tally), Arc::clone(&stop));
-                move || read(&consumer, &topics, &window, &tally, &stop)
+                let (tally, times, stop) =
+                    (Arc::clone(&tally), Arc::clone(&times), Arc::clone(&stop));
+                move || read(&consumer, &topics, &window, &tally, &times, &stop)
             })
             .map_err(|source| DemoError::Thread { source })?;
         Ok(Self {
             tally,
+            times,
             stop,
             thread: Some(thread),
         })
+    }
+
+    /// When the first and the last outcome of a message were read, if any was.
+    #[must_use]
+    pub fn times(&self) -> Option<(Instant, Instant)> {
+        *lock(&self.times)
     }
 
     /// The counts so far.
@@ -101,26 +93,105 @@ impl Drop for Reader {
     }
 }
 
-fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
-    tally.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads both topics from their beginnings to their ends, as a second reader of committed transactions sees them.
+/// Nothing may be writing to them.
+///
+/// # Errors
+///
+/// The broker does not answer.
+pub fn recount(client: &ClientConfig, topics: &OutcomeTopics) -> Result<Tally, DemoError> {
+    let consumer = consumer(client, topics)?;
+    let mut tally = Tally::default();
+    let mut open = 2 * topics.partitions;
+    while open > 0 {
+        match consumer.poll(RECOUNT_TIMEOUT) {
+            Some(Ok(message)) => match outcome(&message, topics) {
+                Some((origin, outcome)) => {
+                    tally.see(origin.partition, origin.offset, outcome);
+                }
+                None => tally.unreadable += 1,
+            },
+            Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
+            Some(Err(error)) => tracing::warn!("reading the results again: {error}"),
+            None => {
+                return Err(DemoError::Unread {
+                    topic: format!("{} or {}", topics.results, topics.dead_letters),
+                    seconds: RECOUNT_TIMEOUT.as_secs(),
+                });
+            }
+        }
+    }
+    Ok(tally)
+}
+
+/// Logs what the client reports, but not that it has come to an end for now.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!("reading the results: {error}: {reason}");
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+/// A reader of every partition from its beginning.
+fn consumer(
+    client: &ClientConfig,
+    topics: &OutcomeTopics,
+) -> Result<BaseConsumer<Quiet>, DemoError> {
+    let kafka = |source| DemoError::Kafka {
+        what: "the results cannot be read",
+        source,
+    };
+    let consumer: BaseConsumer<Quiet> = client
+        .clone()
+        .set("group.id", "tidewatch-demo-reader")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed")
+        .set("fetch.wait.max.ms", "100")
+        .create_with_context(Quiet)
+        .map_err(kafka)?;
+    let mut partitions = TopicPartitionList::new();
+    for topic in [&topics.results, &topics.dead_letters] {
+        for partition in 0..topics.partitions {
+            partitions
+                .add_partition_offset(topic, partition, Offset::Beginning)
+                .map_err(kafka)?;
+        }
+    }
+    consumer.assign(&partitions).map_err(kafka)?;
+    Ok(consumer)
 }
 
 fn read(
-    consumer: &BaseConsumer,
+    consumer: &BaseConsumer<Quiet>,
     topics: &OutcomeTopics,
     window: &Window,
     tally: &Mutex<Tally>,
+    times: &Mutex<Option<(Instant, Instant)>>,
     stop: &AtomicBool,
 ) {
     while !stop.load(Ordering::Relaxed) {
         match consumer.poll(Duration::from_millis(100)) {
-            None => {}
+            None | Some(Err(KafkaError::PartitionEOF(_))) => {}
             // librdkafka retries by itself; what stays wrong shows in the count at the end.
             Some(Err(error)) => tracing::warn!("reading the results: {error}"),
             Some(Ok(message)) => match outcome(&message, topics) {
                 Some((origin, outcome)) => {
                     if lock(tally).see(origin.partition, origin.offset, outcome) {
                         window.done(origin.partition, origin.offset);
+                        let now = Instant::now();
+                        let first = lock(times).map_or(now, |(first, _)| first);
+                        *lock(times) = Some((first, now));
                     }
                 }
                 None => lock(tally).unreadable += 1,
@@ -181,8 +252,6 @@ fn outcome(message: &BorrowedMessage<'_>, topics: &OutcomeTopics) -> Option<(Ori
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::super::EmbeddedBroker;
     use super::*;
     use crate::replay::{Feeder, Post};

@@ -9,7 +9,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::broker::{ApacheBroker, EmbeddedBroker};
 use super::error::DemoError;
-use super::postgres::PrivatePostgres;
+use super::postgres::{Durability, PrivatePostgres};
 
 /// Where messages go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,11 +44,15 @@ impl Servers {
     /// # Errors
     ///
     /// One of them does not start; the other is stopped again.
-    pub fn start(broker: &BrokerChoice, database_url: Option<&str>) -> Result<Self, DemoError> {
+    pub fn start(
+        broker: &BrokerChoice,
+        database_url: Option<&str>,
+        durability: Durability,
+    ) -> Result<Self, DemoError> {
         let (broker, postgres) = std::thread::scope(|scope| {
             let postgres = scope.spawn(|| match database_url {
                 Some(_) => Ok(None),
-                None => PrivatePostgres::start().map(Some),
+                None => PrivatePostgres::start(durability).map(Some),
             });
             // The embedded broker stays on the thread that made it.
             let broker = match broker {
@@ -86,10 +90,47 @@ impl Servers {
         &self.database_url
     }
 
+    /// What `psql` is to be given. The password of one's own server is not shown.
+    #[must_use]
+    pub fn psql_address(&self) -> &str {
+        if self.postgres.is_some() {
+            &self.database_url
+        } else {
+            "\"$DATABASE_URL\""
+        }
+    }
+
     /// Whether the broker is the embedded one, whose aborted transactions stay visible.
     #[must_use]
     pub fn is_embedded(&self) -> bool {
         matches!(self.broker, Broker::Embedded(_))
+    }
+
+    /// What the broker and the database are, for a report.
+    #[must_use]
+    pub fn kinds(&self) -> [String; 2] {
+        let broker = match &self.broker {
+            Broker::Embedded(_) => "embedded",
+            Broker::Apache(_) => "private Apache Kafka, one broker on this machine",
+            Broker::Own(address) => address,
+        };
+        let database = match &self.postgres {
+            Some(server) => server.kind(),
+            None => "one's own",
+        };
+        [broker.to_owned(), database.to_owned()]
+    }
+
+    /// Whether the broker is somebody's own, where other topics and groups may be.
+    #[must_use]
+    pub fn is_own_broker(&self) -> bool {
+        matches!(self.broker, Broker::Own(_))
+    }
+
+    /// Whether anything was brought along that goes when this is dropped.
+    #[must_use]
+    pub fn brought_along(&self) -> bool {
+        self.postgres.is_some() || !self.is_own_broker()
     }
 
     /// One sentence a server: what it is and whether it goes when the demo ends.

@@ -1,0 +1,268 @@
+//! The demo, from its feed to its sum.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use tokio_util::sync::CancellationToken;
+
+use super::display::{Display, Moment, REFRESH};
+use super::error::DemoError;
+use super::figures::grouped;
+use super::pump::{Fed, Limits, Posts, Pump};
+use super::reader::{OutcomeTopics, Reader, recount};
+use super::servers::Servers;
+use super::setting::{PARTITIONS, adapt, introduce};
+use super::summary::Summary;
+use super::tally::Tally;
+use super::window::{WINDOW_BYTES, Window};
+use crate::app::{AppError, Service};
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::pipeline::client;
+use crate::replay::{Deliveries, Feeder, Pace, Schedule};
+use crate::store::{Counts, Store};
+
+/// Without a single new outcome for so long, the rest is not waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is to be shown.
+pub struct Demo {
+    pub posts: Posts,
+    pub pace: Pace,
+    pub limits: Limits,
+    /// The model bundle's folder.
+    pub model: PathBuf,
+    /// When the program started.
+    pub started: Instant,
+    /// Asks the feed to end; what was sent is still scored and counted.
+    pub end: CancellationToken,
+    /// Asks for the end of everything, uncounted.
+    pub at_once: CancellationToken,
+}
+
+/// How a demo ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// What was sent and where it stands; why the service ended by itself, if it did.
+    Counted(Box<Summary>, Option<DemoError>),
+    /// Before it could be counted.
+    AtOnce,
+}
+
+impl Demo {
+    /// Feeds until a limit is reached or the end is asked for, waits for the last outcomes, and counts.
+    ///
+    /// # Errors
+    ///
+    /// A part cannot be started, or a server no longer answers.
+    pub async fn run(self, mut config: Config, servers: &Servers) -> Result<Ended, DemoError> {
+        let at_once = self.at_once.clone();
+        adapt(&mut config, servers, &self.model);
+        tokio::select! {
+            ended = self.run_with(config, servers) => ended,
+            () = at_once.cancelled() => Ok(Ended::AtOnce),
+        }
+    }
+
+    async fn run_with(self, config: Config, servers: &Servers) -> Result<Ended, DemoError> {
+        let client = client::base(&config.kafka);
+        let topics = Topics::of(&config);
+        servers
+            .create_topics(&client, &topics.all(), PARTITIONS)
+            .await?;
+        let store = Store::connect(&config.postgres).await?;
+        store.migrate().await?;
+        let mut service = Service::start(config.clone()).await?;
+        introduce(&config, servers, service.address());
+
+        let window = Arc::new(Window::new(WINDOW_BYTES));
+        let reader = Reader::start(&client, topics.outcomes(), Arc::clone(&window))?;
+        let feeder = feeder(&client, &topics.input, &window)?;
+        let began = Instant::now();
+        let schedule = Schedule::new(self.pace);
+        let pump = Pump::start(self.posts, schedule, self.limits, feeder, window)?;
+        let mut live = Live {
+            display: Display::new(),
+            metrics: service.metrics().clone(),
+            reader,
+            began,
+        };
+
+        let mut fault = None;
+        while !pump.is_finished() {
+            live.show(&pump.deliveries());
+            tokio::select! {
+                () = tokio::time::sleep(REFRESH) => {}
+                () = self.end.cancelled() => break,
+                ended = service.stopped() => {
+                    fault = Some(by_itself(ended));
+                    break;
+                }
+            }
+        }
+        pump.stop();
+        let fed = tokio::task::spawn_blocking(move || pump.finish())
+            .await
+            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        if fault.is_none() {
+            fault = live.await_outcomes(&fed.deliveries, &mut service).await;
+        }
+        if let Err(error) = service.stop().await
+            && fault.is_none()
+        {
+            fault = Some(error.into());
+        }
+        let counts = store.counts(&topics.input).await?;
+        store.close().await;
+        // What is counted must not depend on how well the live reader kept up, wherever the broker still has everything.
+        let tally = if servers.is_embedded() {
+            live.reader.tally().clone()
+        } else {
+            let (client, topics) = (client.clone(), topics.outcomes());
+            tokio::task::spawn_blocking(move || recount(&client, &topics))
+                .await
+                .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?
+        };
+        let times = live.finish();
+        let summary = sum(&fed, counts, tally, servers, times, self.started, began);
+        Ok(Ended::Counted(Box::new(summary), fault))
+    }
+}
+
+/// Names of the topics in use.
+struct Topics {
+    input: String,
+    results: String,
+    dead_letters: String,
+}
+
+impl Topics {
+    fn of(config: &Config) -> Self {
+        Self {
+            input: config.input[0].topic.clone(),
+            results: config.output.results.clone(),
+            dead_letters: config.output.dead_letters.clone(),
+        }
+    }
+
+    fn all(&self) -> [&str; 3] {
+        [&self.input, &self.results, &self.dead_letters]
+    }
+
+    fn outcomes(&self) -> OutcomeTopics {
+        OutcomeTopics {
+            results: self.results.clone(),
+            dead_letters: self.dead_letters.clone(),
+            partitions: PARTITIONS,
+        }
+    }
+}
+
+fn feeder(client: &ClientConfig, topic: &str, window: &Arc<Window>) -> Result<Feeder, DemoError> {
+    let window = Arc::clone(window);
+    let on_delivery =
+        Box::new(move |partition, offset, cost| window.delivered(partition, offset, cost));
+    Ok(Feeder::new(client.clone(), topic, Some(on_delivery))?)
+}
+
+/// What is looked at while the demo runs.
+struct Live {
+    display: Display,
+    metrics: Metrics,
+    reader: Reader,
+    began: Instant,
+}
+
+impl Live {
+    fn show(&mut self, deliveries: &Deliveries) {
+        let tally = self.reader.tally();
+        let moment = Moment {
+            elapsed: self.began.elapsed(),
+            sent: deliveries.sent,
+            scored: self.metrics.batch_rows.get_sample_sum() as u64 + tally.dead_letters(),
+            committed: tally.committed(),
+        };
+        self.display.show(moment, &tally);
+    }
+
+    /// Waits until everything delivered has its outcome; `Some` where the service ended before.
+    async fn await_outcomes(
+        &mut self,
+        deliveries: &Deliveries,
+        service: &mut Service,
+    ) -> Option<DemoError> {
+        let mut before = 0;
+        let mut moved = Instant::now();
+        loop {
+            let committed = self.reader.tally().committed();
+            if committed >= deliveries.delivered {
+                return None;
+            }
+            if committed > before {
+                (before, moved) = (committed, Instant::now());
+            } else if moved.elapsed() > PATIENCE {
+                eprintln!(
+                    "{} messages have had no outcome for {} s: they are not waited for any longer",
+                    grouped(deliveries.delivered - committed),
+                    PATIENCE.as_secs()
+                );
+                return None;
+            }
+            self.show(deliveries);
+            tokio::select! {
+                () = tokio::time::sleep(REFRESH) => {}
+                ended = service.stopped() => return Some(by_itself(ended)),
+            }
+        }
+    }
+
+    /// Takes the display away; returns when the first and the last outcome were read.
+    fn finish(self) -> Option<(Instant, Instant)> {
+        let tally = self.reader.tally().clone();
+        self.display.finish(&tally);
+        self.reader.times()
+    }
+}
+
+fn by_itself(ended: Result<(), AppError>) -> DemoError {
+    match ended {
+        Ok(()) => DemoError::Ended,
+        Err(error) => error.into(),
+    }
+}
+
+fn sum(
+    fed: &Fed,
+    counts: Counts,
+    tally: Tally,
+    servers: &Servers,
+    times: Option<(Instant, Instant)>,
+    started: Instant,
+    began: Instant,
+) -> Summary {
+    let (first, last) = times.unwrap_or((started, began));
+    let seconds = last.saturating_duration_since(began).as_secs_f64();
+    Summary {
+        sent: fed.deliveries.delivered,
+        rows: counts.predictions,
+        results: tally.results(),
+        dead_letters: tally.dead_letters(),
+        dead_letter_rows: counts.dead_letters,
+        undelivered: fed.deliveries.sent - fed.deliveries.delivered,
+        repeated: tally.repeated,
+        unreadable: tally.unreadable,
+        malformed: fed.malformed,
+        first_outcome_seconds: first.saturating_duration_since(started).as_secs_f64(),
+        per_second: if seconds > 0.0 {
+            tally.committed() as f64 / seconds
+        } else {
+            0.0
+        },
+        seconds,
+        labels: tally.labels,
+        reasons: tally.reasons,
+        embedded: servers.is_embedded(),
+    }
+}
