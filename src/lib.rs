@@ -4,6 +4,7 @@
 //! allows it, which a test checks.
 
 pub mod app;
+pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;

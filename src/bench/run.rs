@@ -1,0 +1,102 @@
+//! Alone, whole, alone, whole, … alone: noise and drift of the machine show as differences between equals.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::bare::Bare;
+use super::error::BenchError;
+use super::report::{Report, Setup};
+use super::round::{Round, preload, work_off};
+use crate::config::Config;
+use crate::demo::Servers;
+use crate::pipeline::client;
+use crate::pipeline::config::Start;
+use crate::replay::{Feeder, Post};
+use crate::store::Store;
+
+/// Of each topic.
+const PARTITIONS: i32 = 4;
+
+/// A measurement to be made.
+pub struct Bench {
+    pub posts: Vec<Post>,
+    /// Where they came from, for the report.
+    pub input: String,
+    /// How often the whole is measured; the bare session once more often.
+    pub repeat: u32,
+    /// The model bundle's folder.
+    pub model: PathBuf,
+}
+
+impl Bench {
+    /// Measures; `tell` hears of each step.
+    ///
+    /// # Errors
+    ///
+    /// A part fails, or the whole was not exactly once.
+    pub async fn run(
+        self,
+        mut config: Config,
+        servers: &Servers,
+        mut tell: impl FnMut(String),
+    ) -> Result<Report, BenchError> {
+        config.kafka.bootstrap_servers = servers.bootstrap();
+        config.kafka.start = Start::Earliest;
+        config.input.truncate(1);
+        config.postgres.url = servers.database_url().into();
+        config.http.listen = ([127, 0, 0, 1], 0).into();
+        config.model.path = self.model;
+        let store = Store::connect(&config.postgres).await?;
+        store.migrate().await?;
+
+        tell(format!("preparing {} messages", self.posts.len()));
+        let bare = Bare::prepare(&self.posts, &config.input[0], &config.batch, &config.model)?;
+        let mut alone: Vec<Duration> = vec![session(&bare, &mut tell)?];
+        let mut whole: Vec<Round> = Vec::new();
+        for number in 1..=self.repeat {
+            let topic = rename(&mut config, number);
+            let client = client::base(&config.kafka);
+            let topics = [&*topic, &config.output.results, &config.output.dead_letters];
+            servers.create_topics(&client, &topics, PARTITIONS).await?;
+            preload(&Feeder::new(client, &topic, None)?, &self.posts)?;
+            let messages = self.posts.len() as u64;
+            let round = work_off(config.clone(), messages).await?;
+            let counts = store.counts(&topic).await?;
+            let rows = counts.predictions + counts.dead_letters;
+            if rows != messages {
+                return Err(BenchError::Miscounted { rows, messages });
+            }
+            let seconds = round.wall.as_secs_f64();
+            tell(format!(
+                "the whole service, time {number}: {:.0} messages a second ({seconds:.1} s)",
+                messages as f64 / seconds
+            ));
+            whole.push(round);
+            alone.push(session(&bare, &mut tell)?);
+        }
+        store.close().await;
+        let setup = Setup::of(&config, servers, self.input, self.posts.len() as u64, &bare);
+        Ok(Report::new(setup, &alone, &whole))
+    }
+}
+
+fn session(bare: &Bare, tell: &mut impl FnMut(String)) -> Result<Duration, BenchError> {
+    let took = tokio::task::block_in_place(|| bare.run())?;
+    let seconds = took.as_secs_f64();
+    tell(format!(
+        "the bare session: {:.0} texts a second ({seconds:.1} s)",
+        bare.scored as f64 / seconds
+    ));
+    Ok(took)
+}
+
+/// Topics, a group and a transactional id that no other round and nobody else uses; returns the input's.
+fn rename(config: &mut Config, number: u32) -> String {
+    let run = format!("tidewatch-bench-{:08x}-{number}", rand::random::<u32>());
+    config.kafka.group.clone_from(&run);
+    config.kafka.instance.clone_from(&run);
+    config.input[0].topic = format!("{run}.posts");
+    config.output.results = format!("{run}.sentiment");
+    config.output.dead_letters = format!("{run}.sentiment-dead-letters");
+    config.input[0].topic.clone()
+}
