@@ -164,7 +164,9 @@ fn score(
         let Some(block) = block else {
             return Ok(counts);
         };
-        let results = inference.infer(&block.encoded, max_tokens, || false)?;
+        let results = inference
+            .infer(&block.encoded, max_tokens, || false)
+            .map_err(anyhow::Error::msg)?;
         let mut results = block.encoded.iter().zip(results);
         for line in &block.lines {
             counts.lines += 1;

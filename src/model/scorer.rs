@@ -12,6 +12,9 @@ use super::onnx::OnnxBackend;
 use super::tokenizer::Tokenizer;
 use crate::record::{Encoded, ModelVersion, Prediction};
 
+/// A text's tokens, and what the model makes of them.
+pub type Answer = (Encoded, Result<Prediction, InferError>);
+
 /// A bundle's tokenizer and model.
 pub struct Scorer {
     tokenizer: Arc<Tokenizer>,
@@ -58,11 +61,7 @@ impl Scorer {
     ///
     /// # Errors
     /// [`Interrupted::Broken`] when the model does not work any more.
-    pub fn score(
-        &mut self,
-        texts: &[&str],
-        max_tokens: usize,
-    ) -> Result<Vec<(Encoded, Result<Prediction, InferError>)>, Interrupted> {
+    pub fn score(&mut self, texts: &[&str], max_tokens: usize) -> Result<Vec<Answer>, Interrupted> {
         let encoded: Vec<Encoded> = texts
             .iter()
             .map(|text| self.tokenizer.encode(text))

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use anyhow::Error;
 use clap::Args;
 
 use super::{DeviceArgs, log_sparingly, model_folder};
@@ -31,25 +32,25 @@ const PROBE: &str = "Is this thing on?";
 pub(super) fn run(args: VerifyArgs) -> anyhow::Result<End> {
     log_sparingly();
     let folder = model_folder(args.dir);
-    let bundle = Bundle::open(&folder)?;
+    let bundle = Bundle::open(&folder).map_err(Error::msg)?;
     let manifest = &bundle.manifest;
     say(
         "manifest",
         format!("{} ({})", manifest.name, bundle.version),
     );
-    bundle.verify()?;
+    bundle.verify().map_err(Error::msg)?;
     say(
         "files",
         format!("{} as the manifest has them", manifest.files.len()),
     );
-    let tokenizer = Tokenizer::open(&bundle)?;
+    let tokenizer = Tokenizer::open(&bundle).map_err(Error::msg)?;
     let encoded = tokenizer.encode(PROBE);
     say(
         "tokenizer",
         format!("loads, and makes {} tokens of {PROBE:?}", encoded.ids.len()),
     );
     let started = Instant::now();
-    let backend = OnnxBackend::open(&bundle, &args.device.config(&folder))?;
+    let backend = OnnxBackend::open(&bundle, &args.device.config(&folder)).map_err(Error::msg)?;
     let version = Arc::new(bundle.model_version());
     let mut inference = Inference::new(Box::new(backend), Arc::clone(&version), manifest);
     let seconds = started.elapsed().as_secs_f64();
@@ -57,8 +58,11 @@ pub(super) fn run(args: VerifyArgs) -> anyhow::Result<End> {
         "model",
         format!("loads in {seconds:.1} s on {}", inference.device()),
     );
-    for result in inference.infer(&[encoded], 1, || false)? {
-        let prediction = result?;
+    for result in inference
+        .infer(&[encoded], 1, || false)
+        .map_err(Error::msg)?
+    {
+        let prediction = result.map_err(Error::msg)?;
         let label = &version.labels[prediction.label];
         let percent = 100.0 * prediction.probabilities[prediction.label];
         say("probe", format!("is {label} with {percent:.1} %"));

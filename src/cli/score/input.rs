@@ -211,10 +211,6 @@ fn text_in(fields: &Fields, path: &str) -> Result<String, String> {
 }
 
 /// The next line without its end, and the bytes it took; no line where it is too long to be kept. `None` at the end.
-#[expect(
-    clippy::type_complexity,
-    reason = "a name for the pair would say no more"
-)]
 fn next_line(input: &mut impl BufRead) -> io::Result<Option<(Option<Vec<u8>>, u64)>> {
     let mut line = Vec::new();
     let mut size = 0;
