@@ -109,6 +109,19 @@ impl Store {
         })
     }
 
+    /// What it is connected to, as `host:port/database`.
+    #[must_use]
+    pub fn target(&self) -> String {
+        format!(
+            "{}:{}/{}",
+            self.options.get_host(),
+            self.options.get_port(),
+            self.options
+                .get_database()
+                .unwrap_or(self.options.get_username())
+        )
+    }
+
     /// Closes every connection, after those in use have been given back.
     pub async fn close(&self) {
         self.pool.close().await;

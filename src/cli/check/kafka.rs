@@ -1,0 +1,284 @@
+//! What can be asked of Kafka without reading, writing or joining anything.
+
+mod outputs;
+mod transactions;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::report::Line;
+use crate::config::Config;
+use crate::pipeline::client;
+use crate::pipeline::config::KafkaConfig;
+
+const PART: &str = "kafka";
+
+/// For each question.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Remembers what the client says went wrong, which its errors leave out.
+#[derive(Debug, Default)]
+struct Listener {
+    last: Mutex<Option<String>>,
+}
+
+impl ClientContext for Listener {
+    fn log(&self, level: RDKafkaLogLevel, _facility: &str, message: &str) {
+        use RDKafkaLogLevel::{Alert, Critical, Emerg, Error};
+        if matches!(level, Emerg | Alert | Critical | Error) {
+            // Of `[thrd:…]: host:port/1: Connect to … failed` the part after the thread's name.
+            let said = message.split_once("]: ").map_or(message, |(_, said)| said);
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(said.to_owned());
+        }
+    }
+
+    fn error(&self, _error: KafkaError, _reason: &str) {}
+}
+
+impl ConsumerContext for Listener {}
+
+impl ProducerContext for Listener {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
+
+/// Asks everything; blocks for as long as Kafka takes to answer, inside a Tokio runtime.
+pub(super) fn check(config: &Config) -> Vec<Line> {
+    let kafka = &config.kafka;
+    let mut settings = client::base(kafka);
+    settings
+        .set("group.id", &kafka.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true");
+    let consumer: BaseConsumer<Listener> = match settings.create_with_context(Listener::default()) {
+        Ok(consumer) => consumer,
+        Err(error) => return vec![Line::fault(PART, refused(&error))],
+    };
+    let mut lines = vec![connection(&consumer, kafka)];
+    if !lines.iter().all(Line::is_ok) {
+        // Nothing else would be answered.
+        return lines;
+    }
+
+    let mut readable = Vec::new();
+    for input in &config.input {
+        match partitions(&consumer, &input.topic) {
+            Ok(partitions) => {
+                lines.push(Line::ok(
+                    PART,
+                    format!(
+                        "input {}: {}",
+                        input.topic,
+                        count(partitions.len(), "partition")
+                    ),
+                ));
+                readable.push((&*input.topic, partitions.len()));
+            }
+            Err(fault) => lines.push(Line::fault(PART, fault.sentence(&input.topic, kafka))),
+        }
+    }
+    lines.extend(reading(&consumer, &readable));
+    lines.extend(group(&consumer, kafka, &readable));
+
+    let mut writable = Vec::new();
+    for topic in [&*config.output.results, &*config.output.dead_letters] {
+        match partitions(&consumer, topic) {
+            Ok(partitions) => writable.push((topic, partitions)),
+            Err(fault) => lines.push(Line::fault(PART, fault.sentence(topic, kafka))),
+        }
+    }
+    lines.extend(outputs::check(config, &writable));
+    lines.push(transactions::check(kafka));
+    lines
+}
+
+/// A client that cannot be made. Not by the error's own words, which hold the option's value: it may be a password.
+fn refused(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, description, option, _) => format!(
+            "librdkafka does not take the option {option} ({}): correct it in [kafka.client]",
+            description.trim_end_matches('.')
+        ),
+        error => format!("the client cannot be made ({error}): correct [kafka.client]"),
+    }
+}
+
+fn connection(consumer: &BaseConsumer<Listener>, kafka: &KafkaConfig) -> Line {
+    let servers = &kafka.bootstrap_servers;
+    // Any topic will do; a name that cannot exist keeps the answer small.
+    match consumer.fetch_metadata(Some("tidewatch check"), PATIENCE) {
+        Ok(metadata) => Line::ok(
+            PART,
+            format!("{servers}: {}", count(metadata.brokers().len(), "broker")),
+        ),
+        Err(error) => {
+            // Makes the client hand over what it has to say.
+            let _ = consumer.poll(Duration::ZERO);
+            let said = consumer
+                .context()
+                .last
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            Line::fault(
+                PART,
+                format!(
+                    "{servers} does not answer ({}): start it, correct [kafka] bootstrap_servers, or give [kafka.client] the \
+                     security settings it asks for",
+                    said.unwrap_or_else(|| error.to_string())
+                ),
+            )
+        }
+    }
+}
+
+/// Why a topic cannot be used.
+enum TopicFault {
+    Missing,
+    Forbidden,
+    Other(String),
+}
+
+impl TopicFault {
+    fn of(code: Code) -> Self {
+        match code {
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+                Self::Missing
+            }
+            Code::TopicAuthorizationFailed => Self::Forbidden,
+            code => Self::Other(code.to_string()),
+        }
+    }
+
+    fn sentence(&self, topic: &str, kafka: &KafkaConfig) -> String {
+        match self {
+            Self::Missing => format!(
+                "the topic {topic} does not exist: create it with kafka-topics.sh --bootstrap-server {} --create --topic \
+                 {topic} --partitions 6, or correct its name",
+                kafka.bootstrap_servers
+            ),
+            Self::Forbidden => format!(
+                "the topic {topic} is not open to this user: grant it READ and DESCRIBE on inputs, WRITE and DESCRIBE on outputs"
+            ),
+            Self::Other(problem) => format!(
+                "the topic {topic} cannot be used now ({problem}): look at the brokers' logs"
+            ),
+        }
+    }
+}
+
+/// How many replicas each partition of a topic has. A consumer never makes the broker create a topic by asking for it.
+fn partitions(consumer: &BaseConsumer<Listener>, topic: &str) -> Result<Vec<usize>, TopicFault> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), PATIENCE)
+        .map_err(|error| fault(&error))?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+        return Err(TopicFault::Missing);
+    };
+    match found.error() {
+        Some(error) => Err(TopicFault::of(error.into())),
+        None if found.partitions().is_empty() => Err(TopicFault::Missing),
+        None => Ok(found
+            .partitions()
+            .iter()
+            .map(|partition| partition.replicas().len())
+            .collect()),
+    }
+}
+
+fn fault(error: &KafkaError) -> TopicFault {
+    match error.rdkafka_error_code() {
+        Some(code) => TopicFault::of(code),
+        None => TopicFault::Other(error.to_string()),
+    }
+}
+
+/// Stands at the end of every input for a moment: whether it may be read shows nowhere else.
+fn reading(consumer: &BaseConsumer<Listener>, topics: &[(&str, usize)]) -> Option<Line> {
+    let mut ends = TopicPartitionList::new();
+    for &(topic, count) in topics {
+        for partition in 0..i32::try_from(count).unwrap_or(i32::MAX) {
+            ends.add_partition_offset(topic, partition, Offset::End)
+                .ok()?;
+        }
+    }
+    let mut open = ends.count();
+    if open == 0 {
+        return None;
+    }
+    let problem = (|| {
+        consumer.assign(&ends).map_err(|error| error.to_string())?;
+        let deadline = Instant::now() + PATIENCE;
+        while open > 0 {
+            match consumer.poll(deadline.saturating_duration_since(Instant::now())) {
+                Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
+                Some(Err(error)) => return Err(error.to_string()),
+                // Somebody writes to it, so there is something to read.
+                Some(Ok(_)) => return Ok(()),
+                None => return Err(format!("{open} of its partitions do not answer")),
+            }
+        }
+        Ok(())
+    })();
+    let _ = consumer.unassign();
+    let names: Vec<&str> = topics.iter().map(|&(topic, _)| topic).collect();
+    let names = names.join(", ");
+    problem.err().map(|problem| {
+        Line::fault(
+            PART,
+            format!("the input cannot be read ({problem}): grant this user READ on {names}, and look at the brokers' logs"),
+        )
+    })
+}
+
+/// Reads the group's offsets, as the service does when it is assigned partitions.
+fn group(
+    consumer: &BaseConsumer<Listener>,
+    kafka: &KafkaConfig,
+    topics: &[(&str, usize)],
+) -> Option<Line> {
+    let mut wanted = TopicPartitionList::new();
+    for &(topic, count) in topics {
+        for partition in 0..i32::try_from(count).unwrap_or(i32::MAX) {
+            wanted.add_partition(topic, partition);
+        }
+    }
+    if wanted.count() == 0 {
+        return None;
+    }
+    let group = &kafka.group;
+    Some(match consumer.committed_offsets(wanted, PATIENCE) {
+        Ok(offsets) => {
+            let begun = offsets
+                .elements()
+                .iter()
+                .filter(|found| matches!(found.offset(), Offset::Offset(_)))
+                .count();
+            Line::ok(
+                PART,
+                format!(
+                    "group {group}: {begun} of {} have a committed offset",
+                    count(offsets.count(), "partition")
+                ),
+            )
+        }
+        Err(error) => Line::fault(
+            PART,
+            format!(
+                "the group {group} cannot be used ({error}): grant this user READ on it, or set [kafka] group to another"
+            ),
+        ),
+    })
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
