@@ -3,6 +3,7 @@
 mod checking;
 mod claiming;
 mod contents;
+mod dashboards;
 mod maintaining;
 mod writing;
 

@@ -1,0 +1,129 @@
+//! The views keep what docs/dashboards.md promises of them.
+
+use sqlx::{AssertSqlSafe, Row};
+use tidewatch::record::Outcome;
+
+use super::{Fixture, chunk, dead, messages};
+
+const PAGE: &str = include_str!("../../../docs/dashboards.md");
+
+/// The blocks of SQL on the page, in their order.
+fn blocks() -> Vec<&'static str> {
+    let blocks = PAGE.split("```sql\n").skip(1);
+    blocks
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect()
+}
+
+/// Today's messages and dead letters, in their days' partitions.
+async fn filled() -> Fixture {
+    let fixture = Fixture::new().await;
+    fixture.store.maintain(chrono::Utc::now()).await.unwrap();
+    let epochs = fixture.claim(&[0]).await;
+    let mut outcomes = messages(0..60);
+    outcomes.extend((60..65).map(|offset| Outcome::Dead(dead(0, offset))));
+    fixture
+        .store
+        .write_chunk(&chunk(outcomes), &epochs)
+        .await
+        .unwrap();
+    fixture
+}
+
+#[tokio::test]
+async fn every_query_of_the_page_runs_as_the_role_that_the_page_makes() {
+    let fixture = filled().await;
+    let blocks = blocks();
+    assert!(blocks.len() > 8 && blocks[0].contains("CREATE ROLE dashboards"));
+    // Roles belong to the whole server, so all of it is rolled back.
+    let mut transaction = fixture.pool.begin().await.unwrap();
+    sqlx::raw_sql(blocks[0])
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    sqlx::raw_sql("SET LOCAL ROLE dashboards")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    for sql in &blocks[1..] {
+        let rows = sqlx::query(*sql).fetch_all(&mut *transaction).await;
+        let rows = rows.unwrap_or_else(|error| panic!("{error}:\n{sql}"));
+        // These ask for what the few messages here are not.
+        let empty = ["1729", "> 0.9", ">= 50"]
+            .iter()
+            .any(|rare| sql.contains(rare));
+        assert_eq!(rows.is_empty(), empty, "{sql}");
+    }
+    let denied = sqlx::query("SELECT FROM predictions")
+        .execute(&mut *transaction)
+        .await;
+    assert!(
+        denied
+            .unwrap_err()
+            .to_string()
+            .contains("permission denied")
+    );
+}
+
+#[tokio::test]
+async fn the_page_lists_every_column_of_every_view() {
+    let fixture = Fixture::new().await;
+    let columns = sqlx::query(
+        "SELECT table_name::text AS view, column_name::text AS column FROM information_schema.columns
+          WHERE table_schema = 'public' AND table_name LIKE 'v\\_%'",
+    )
+    .fetch_all(&fixture.pool)
+    .await
+    .unwrap();
+    assert!(columns.len() > 30);
+    for row in columns {
+        let (view, column): (String, String) = (row.get("view"), row.get("column"));
+        let (_, section) = PAGE.split_once(&format!("## {view}:")).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let listed = section
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .any(|line| {
+                line.split('|')
+                    .nth(1)
+                    .unwrap()
+                    .contains(&format!("`{column}`"))
+            });
+        assert!(listed, "{view}.{column}");
+    }
+}
+
+#[tokio::test]
+async fn ranges_of_time_are_read_by_the_keys_and_partitions_that_the_page_names() {
+    let fixture = filled().await;
+    let plan = async |sql: &str| {
+        let mut transaction = fixture.pool.begin().await.unwrap();
+        // The tables are too small for an index to pay.
+        sqlx::raw_sql("SET LOCAL enable_seqscan = off")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!("EXPLAIN {sql}")))
+            .fetch_all(&mut *transaction)
+            .await
+            .unwrap();
+        lines.join("\n")
+    };
+    let series =
+        plan("SELECT * FROM v_sentiment_minute WHERE minute >= now() - interval '1 day'").await;
+    assert!(series.contains("sentiment_minute_pkey"), "{series}");
+    let now = chrono::Utc::now();
+    let (today, tomorrow) = (now.date_naive(), (now + chrono::Days::new(1)).date_naive());
+    let day = plan(&format!(
+        "SELECT label FROM v_predictions WHERE kafka_time >= '{today}Z' AND kafka_time < '{tomorrow}Z' AND event_time >= '{today}Z'"
+    ))
+    .await;
+    // One day, by the index on event time, and neither another nor the default partition.
+    assert_eq!(day.matches("on predictions_").count(), 1, "{day}");
+    assert!(day.contains("event_time_idx"), "{day}");
+    let message = plan(r#"SELECT label FROM v_predictions WHERE topic = 'posts' AND "partition" = 3 AND "offset" = 1729"#).await;
+    assert!(
+        message.contains("_pkey") && !message.contains("Seq Scan on predictions"),
+        "{message}"
+    );
+}
