@@ -11,7 +11,7 @@ use super::{Store, StoreError};
 /// How often to look.
 const EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// How long to wait after a failure.
+/// How long to wait after a failure; twice as long after each further one.
 const RETRY: Duration = Duration::from_secs(60);
 
 /// Rows removed by one statement, so that none holds its locks for long.
@@ -63,20 +63,28 @@ impl Store {
         }
     }
 
-    /// Calls [`Store::maintain`] now and every hour until `stop`. Failures are logged and tried again after a minute.
+    /// Calls [`Store::maintain`] now and every hour until `stop`. Failures are logged and tried again, first after a minute.
     pub async fn maintain_forever(&self, stop: CancellationToken) {
         let work = async {
+            let mut retry = RETRY;
             loop {
                 let pause = match self.maintain(Utc::now()).await {
                     Ok(done) => {
                         if done != Maintained::default() {
                             tracing::info!(?done, "the tables have been brought into their window");
                         }
+                        retry = RETRY;
                         EVERY
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "the tables could not be maintained; trying again in a minute");
-                        RETRY
+                        tracing::warn!(
+                            %error,
+                            retry_seconds = retry.as_secs(),
+                            "the tables could not be brought into their window"
+                        );
+                        let pause = retry;
+                        retry = EVERY.min(retry * 2);
+                        pause
                     }
                 };
                 tokio::time::sleep(pause).await;

@@ -21,9 +21,13 @@ pub(super) const PARTITIONED: [&str; 2] = ["predictions", "dead_letters"];
 /// it needs no time-out and its fencing token is the transaction itself: a leader that lost it has lost its work too.
 const LEASE: i64 = 0x7469_6465_7761_7463;
 
-/// Waiting for a lock stops whoever comes after us, so it is short; attaching reads the default partition, with writers
-/// to that one waiting, for less time than those have ([`super::SESSION`]).
-const LIMITS: &str = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '20s'";
+/// Waiting for a lock stops whoever comes after us, so it is short; moving rows and attaching keep writers to the default
+/// partition waiting for less time than those have ([`super::SESSION`]).
+const LIMITS: &str = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '10s'";
+
+/// Most rows that move with a day. More would take too long under a lock; a day with more stays where it is, which costs
+/// nothing but that its rows go by when they were written.
+const MAX_MOVED: i64 = 200_000;
 
 /// What the catalog says of a table's partitions.
 #[derive(Debug)]
@@ -97,13 +101,27 @@ impl Store {
         let from = days::start(day).to_rfc3339();
         let to = days::start(day + chrono::Days::new(1)).to_rfc3339();
         // All names are our own: a constant, a date, and a schema that the server has quoted.
+        let rows = format!(
+            "{schema}.{table}_default WHERE kafka_time >= '{from}' AND kafka_time < '{to}'"
+        );
+        let waiting =
+            format!("SELECT count(*) FROM (SELECT FROM {rows} LIMIT {MAX_MOVED} + 1) AS waiting");
+        let waiting: i64 = sqlx::query_scalar(AssertSqlSafe(waiting))
+            .fetch_one(&mut *transaction)
+            .await?;
+        if waiting > MAX_MOVED {
+            tracing::warn!(
+                table,
+                day = %day,
+                "a day gets no partition of its own: more than {MAX_MOVED} of its rows are in the default partition"
+            );
+            return Ok(false);
+        }
         let statements = format!(
             "CREATE TABLE {schema}.{name} (LIKE {schema}.{table} INCLUDING DEFAULTS INCLUDING STORAGE);
              -- Attaching would take this lock too; taken before the rows are moved, none can slip in between.
              LOCK TABLE {schema}.{table}_default IN ACCESS EXCLUSIVE MODE;
-             WITH moved AS (
-                 DELETE FROM {schema}.{table}_default
-                  WHERE kafka_time >= '{from}' AND kafka_time < '{to}' RETURNING *)
+             WITH moved AS (DELETE FROM {rows} RETURNING *)
              INSERT INTO {schema}.{name} SELECT * FROM moved;
              ALTER TABLE {schema}.{table} ATTACH PARTITION {schema}.{name} FOR VALUES FROM ('{from}') TO ('{to}')"
         );

@@ -55,6 +55,7 @@ async fn migrations_may_run_twice_and_at_once() {
         result.unwrap();
     }
     assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
+    store.require_schema().await.unwrap();
 }
 
 #[tokio::test]
@@ -66,6 +67,8 @@ async fn a_schema_that_is_missing_older_newer_or_changed_is_named() {
             .await
             .contains("no schema yet: run `tidewatch migrate`")
     );
+    let error = store.require_schema().await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema { .. }), "{error}");
     let error = store
         .claim("test", &[super::partition(0)])
         .await

@@ -108,6 +108,28 @@ async fn rows_written_before_their_day_had_a_partition_move_into_it_and_can_stil
 }
 
 #[tokio::test]
+async fn a_day_with_too_many_rows_to_move_keeps_nobody_waiting() {
+    let fixture = Fixture::new().await;
+    let now = super::kafka_time(0, 0);
+    sqlx::query(
+        "INSERT INTO dead_letters (\"offset\", kafka_time, payload_bytes, \"partition\", topic, reason, detail)
+         SELECT n, $1, 0, 0, 'posts', 'no_text', '' FROM generate_series(1, 200001) n",
+    )
+    .bind(now)
+    .execute(&fixture.pool)
+    .await
+    .unwrap();
+    let done = fixture.store.maintain(now).await.unwrap();
+    assert_eq!(done.partitions_made, PARTITIONS - 1);
+    assert_eq!(
+        fixture
+            .number("SELECT count(*) FROM dead_letters_default")
+            .await,
+        200_001
+    );
+}
+
+#[tokio::test]
 async fn what_is_older_than_its_retention_goes() {
     let fixture = Fixture::new().await;
     let now = Utc::now();
