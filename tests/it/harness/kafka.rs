@@ -221,6 +221,8 @@ impl Kafka {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", &self.bootstrap)
             .set("group.id", &self.group)
+            // Not to wait for the transaction that a killed instance may have left open.
+            .set("isolation.level", "read_uncommitted")
             .create()
             .expect("a consumer can be made");
         let mut list = TopicPartitionList::new();

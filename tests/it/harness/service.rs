@@ -177,6 +177,11 @@ impl Service {
         self.wait(Duration::from_secs(60))
     }
 
+    /// Its exit status, if it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the process can be asked")
+    }
+
     /// Waits for its end.
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         eventually("the service to end", limit, || {
