@@ -14,6 +14,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use tidewatch::model::manifest::Bundle;
+use tidewatch::train::recipe::{Backbone, Recipe};
+use tidewatch::train::report::Report;
 use workshop::{RECIPE, Workshop, event, events, stderr, tweets};
 
 fn json_file(path: &Path) -> Value {
@@ -192,6 +194,34 @@ fn a_bundle_without_training_weights_is_smaller_by_them_and_test_files_are_evalu
             .path("result.checkpoint/model.safetensors")
             .exists()
     );
+}
+
+#[test]
+fn the_committed_default_model_is_whole_small_good_and_what_its_recipe_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let bundle = Bundle::open(root.join("models/default")).unwrap();
+    bundle.verify().unwrap();
+    let files = std::fs::read_dir(&bundle.dir).unwrap();
+    let bytes: u64 = files
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(bytes <= 30_000_000, "{bytes} bytes");
+
+    let mut recipe = Recipe::load(&root.join("recipes/default.toml")).unwrap();
+    recipe.backbone = Backbone::Folder(".tidewatch/backbone/all-MiniLM-L6-v2".into());
+    assert_eq!(
+        serde_json::to_value(&recipe).unwrap(),
+        bundle.manifest.recipe
+    );
+
+    let report: Report = serde_json::from_value(json_file(&bundle.file("report.json"))).unwrap();
+    assert!(report.exported.parity.holds());
+    assert!(
+        report.exported.cost() <= 0.3,
+        "{} points",
+        report.exported.cost()
+    );
+    assert!(Some(report.exported.exported_macro_recall) >= recipe.output.min_macro_recall);
 }
 
 #[test]
