@@ -140,10 +140,15 @@ fn logits(outputs: &SessionOutputs<'_>, expected: [usize; 2]) -> Result<Vec<f32>
     Ok(values.to_vec())
 }
 
-/// An error of ONNX Runtime, in one line.
+/// An error of ONNX Runtime, in one line and without the place in its own code.
 fn say(error: impl Display) -> String {
     let text = error.to_string();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // As in `FILE:LINE FUNCTION [ONNXRuntimeError] : 1 : FAIL : what failed`.
+    let said = words
+        .rsplit_once("[ONNXRuntimeError] : ")
+        .and_then(|(_, coded)| coded.splitn(3, " : ").nth(2));
+    said.unwrap_or(&words).to_owned()
 }
 
 /// What every session has in common.
@@ -223,6 +228,7 @@ fn gpu(
     let session = open().map_err(|error: ort::Error| {
         let mut reasons = vec![say(error)];
         reasons.extend(faults);
+        reasons.push("docs/models.md says what a GPU needs".to_owned());
         refuse(reasons.join("; "))
     })?;
     Ok((session, device))
@@ -269,5 +275,17 @@ fn dimensions(kind: &ValueType, element: TensorElementType) -> Option<&[i64]> {
     match kind {
         ValueType::Tensor { ty, shape, .. } if *ty == element => Some(shape),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_said_without_its_place_in_onnx_runtime() {
+        let error = "/src/bridge.cc:2043 Provider& Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load\nx.so : gone";
+        assert_eq!(say(error), "Failed to load x.so : gone");
+        assert_eq!(say("plain  words"), "plain words");
     }
 }

@@ -5,18 +5,25 @@
     reason = "in a test, a panic with its line is the report"
 )]
 
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
 use serde_json::Value;
 use tidewatch::model::backend::Backend;
+use tidewatch::model::batch::padded;
 use tidewatch::model::config::{Device, ModelConfig};
 use tidewatch::model::error::ModelError;
 use tidewatch::model::manifest::{Bundle, MODEL_FILE};
 use tidewatch::model::onnx::OnnxBackend;
-use tidewatch::record::Batch;
+use tidewatch::model::probability::predict;
+use tidewatch::model::scorer::Scorer;
+use tidewatch::record::{Batch, Encoded, Prediction};
 use tidewatch::train::export::{ExportOptions, Form, Storage};
 
-use crate::harness::{LABELS, SmallBundle};
+use crate::harness::{LABELS, SmallBundle, default_model, semeval_files};
 
 fn open(bundle: &SmallBundle) -> OnnxBackend {
     OnnxBackend::open(&Bundle::open(bundle.path()).unwrap(), &bundle.config()).unwrap()
@@ -180,6 +187,10 @@ fn a_whole_bundle_is_verified_to_the_first_score_and_each_fault_is_named() {
         "{said}"
     );
 
+    std::fs::remove_file(path).unwrap();
+    let said = text(&verify().stderr);
+    assert_eq!(said.matches("No such file").count(), 1, "{said}");
+
     let bundle = SmallBundle::written(ExportOptions::default(), |manifest| {
         manifest.pad_token_id = 1_000_000;
     });
@@ -210,4 +221,98 @@ fn a_gpu_that_cannot_be_had_is_one_sentence_that_says_why() {
     let said = text(&output.stderr);
     assert_eq!(said.trim_end().lines().count(), 1, "{said}");
     assert!(said.contains("cannot run on cuda:7: "), "{said}");
+}
+
+/// Real texts, spread over the files that hold them.
+fn real_texts(files: &[PathBuf], count: usize) -> Vec<String> {
+    let contents: Vec<String> = files
+        .iter()
+        .map(|file| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned())
+        .collect();
+    let lines: Vec<&str> = contents
+        .iter()
+        .flat_map(|content| content.lines())
+        .collect();
+    let texts = lines.iter().step_by(lines.len() / count).take(count);
+    texts
+        .map(|line| line.split('\t').nth(2).unwrap_or(line).to_owned())
+        .collect()
+}
+
+#[test]
+fn predictions_do_not_depend_on_neighbours() {
+    const COUNT: usize = 500;
+    let Some(files) = semeval_files("predictions_do_not_depend_on_neighbours") else {
+        return;
+    };
+    let config = ModelConfig {
+        path: default_model(),
+        device: Device::Auto,
+        device_number: 0,
+        threads: 0,
+    };
+    let (tokenizer, mut inference) = Scorer::open(&config.path, &config).unwrap().split();
+    let encoded: Vec<Encoded> = real_texts(&files, COUNT)
+        .iter()
+        .map(|text| tokenizer.encode(text))
+        .collect();
+    assert_eq!(encoded.len(), COUNT);
+
+    // In batches of some budget, the texts in some order; the predictions in the texts' own order.
+    let mut in_order = |order: &[usize], max_tokens| {
+        let texts: Vec<Encoded> = order.iter().map(|&index| encoded[index].clone()).collect();
+        let results = inference.infer(&texts, max_tokens, || false).unwrap();
+        let mut predictions: Vec<(usize, Prediction)> = order
+            .iter()
+            .copied()
+            .zip(results.into_iter().map(Result::unwrap))
+            .collect();
+        predictions.sort_by_key(|(index, _)| *index);
+        predictions
+            .into_iter()
+            .map(|(_, prediction)| prediction)
+            .collect::<Vec<_>>()
+    };
+    let forwards: Vec<usize> = (0..COUNT).collect();
+    let backwards: Vec<usize> = (0..COUNT).rev().collect();
+    let mut shuffled = forwards.clone();
+    shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
+    let alone = in_order(&forwards, 1);
+    let mut compared = vec![
+        ("in order", in_order(&forwards, 2048)),
+        ("in reverse", in_order(&backwards, 2048)),
+        (
+            "in small batches of another order",
+            in_order(&shuffled, 300),
+        ),
+    ];
+
+    // The service sorts texts by length; short ones beside the longest, padded to its length, must not differ either.
+    let bundle = Bundle::open(&config.path).unwrap();
+    let mut backend = OnnxBackend::open(&bundle, &config).unwrap();
+    let mut mixed = vec![None; COUNT];
+    for members in shuffled.chunks(17) {
+        let batch = padded(&encoded, members, bundle.manifest.pad_token_id);
+        let logits = backend.infer(&batch).unwrap();
+        for (&member, row) in members.iter().zip(logits.chunks(backend.labels())) {
+            mixed[member] = Some(predict(
+                row,
+                bundle.manifest.temperature,
+                bundle.manifest.problem,
+            ));
+        }
+    }
+    compared.push(("unsorted", mixed.into_iter().map(Option::unwrap).collect()));
+
+    for (how, predictions) in compared {
+        let mut largest = 0.0_f32;
+        for (index, (one, other)) in alone.iter().zip(&predictions).enumerate() {
+            assert_eq!(one.label, other.label, "text {index}, {how}");
+            for (a, b) in one.probabilities.iter().zip(&other.probabilities) {
+                largest = largest.max((a - b).abs());
+            }
+        }
+        eprintln!("{how}: probabilities differ by at most {largest:e}");
+        assert!(largest <= 1e-4, "{how}: {largest}");
+    }
 }
