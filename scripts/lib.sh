@@ -10,6 +10,9 @@ STATE=$ROOT/.tidewatch
 PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin:$STATE/tools/bin
 export PATH
 
+# ONNX Runtime would store events in the user's cache; our own programs turn that off, other users of it here do not.
+export ORT_DISABLE_TELEMETRY=1
+
 # Standard output belongs to results (an address, a URL), so everything said to a person goes to standard error.
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() {

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    tidewatch::model::telemetry::turn_off();
     tidewatch::cli::main()
 }

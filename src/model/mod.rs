@@ -14,4 +14,5 @@ pub mod manifest;
 pub mod onnx;
 pub mod probability;
 pub mod scorer;
+pub mod telemetry;
 pub mod tokenizer;
