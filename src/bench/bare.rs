@@ -13,7 +13,15 @@ use crate::pipeline::config::{BatchConfig, InputConfig};
 use crate::record::{Batch, Decoded, Encoded, Origin, RawMessage};
 use crate::replay::Post;
 
+use super::cpu::CpuTime;
 use super::error::BenchError;
+
+/// One time of the bare session.
+#[derive(Debug, Clone, Copy)]
+pub struct Alone {
+    pub wall: Duration,
+    pub cpu: CpuTime,
+}
 
 /// The work of the bare session, prepared: decoded, tokenised and batched as the service would.
 pub struct Bare {
@@ -80,16 +88,19 @@ impl Bare {
     /// # Errors
     ///
     /// The session cannot be opened, or fails.
-    pub fn run(&self) -> Result<Duration, BenchError> {
+    pub fn run(&self) -> Result<Alone, BenchError> {
         let mut backend = OnnxBackend::open(&self.bundle, &self.config)?;
         if let Some(first) = self.batches.first() {
             backend.infer(first)?;
         }
-        let begun = Instant::now();
+        let (begun, cpu) = (Instant::now(), CpuTime::now());
         for batch in &self.batches {
             std::hint::black_box(backend.infer(batch)?);
         }
-        Ok(begun.elapsed())
+        Ok(Alone {
+            wall: begun.elapsed(),
+            cpu: CpuTime::now() - cpu,
+        })
     }
 }
 

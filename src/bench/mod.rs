@@ -11,7 +11,7 @@ mod report;
 mod round;
 mod run;
 
-pub use bare::Bare;
+pub use bare::{Alone, Bare};
 pub use cpu::CpuTime;
 pub use error::BenchError;
 pub use report::{Report, Setup};

@@ -1,12 +1,11 @@
 //! What a measurement says, for people and for programs.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::bare::Bare;
+use super::bare::{Alone, Bare};
 use super::round::{Round, STAGES};
 use crate::config::Config;
 use crate::demo::Servers;
@@ -73,13 +72,14 @@ pub struct Report {
     chunks: u64,
     process_cpu: f64,
     others_cpu: f64,
+    bare_cpu: f64,
     padding: f64,
 }
 
 impl Report {
     /// `alone` holds one time more than `whole`: before the first, between, and after the last.
-    pub(super) fn new(setup: Setup, alone: &[Duration], whole: &[Round]) -> Self {
-        let bare: Vec<f64> = alone.iter().map(Duration::as_secs_f64).collect();
+    pub(super) fn new(setup: Setup, alone: &[Alone], whole: &[Round]) -> Self {
+        let bare: Vec<f64> = alone.iter().map(|time| time.wall.as_secs_f64()).collect();
         let seconds: Vec<f64> = whole.iter().map(|round| round.wall.as_secs_f64()).collect();
         let ratios = seconds
             .iter()
@@ -99,6 +99,12 @@ impl Report {
             chunks: typical.map_or(0, |round| round.chunks),
             process_cpu: typical.map_or(0.0, |round| round.cpu.process),
             others_cpu: typical.map_or(0.0, |round| round.cpu.others()),
+            bare_cpu: median(
+                &alone
+                    .iter()
+                    .map(|time| time.cpu.process)
+                    .collect::<Vec<_>>(),
+            ),
             padding: typical.map_or(0.0, |round| round.padding_tokens as f64 / computed(round)),
         }
     }
@@ -133,7 +139,7 @@ impl Report {
             "stages": stages,
             "chunks": self.chunks,
             "padding_share": self.padding,
-            "cpu_seconds": {"service": self.process_cpu, "others": self.others_cpu},
+            "cpu_seconds": {"bare": self.bare_cpu, "end_to_end": self.process_cpu, "others": self.others_cpu},
             "setup": self.setup,
         })
     }
@@ -192,9 +198,11 @@ impl Report {
             line(format!("  {name:<52} {seconds:>7.2} s"));
         }
         line(format!(
-            "processor time: {:.1} s of this process, {:.1} s of everything else on the machine; {} chunks; {:.1} % padding",
-            self.process_cpu,
-            self.others_cpu,
+            "processor time: {:.1} s of the bare session; end to end {:.1} s of this process and {:.1} s of everything else on the machine",
+            self.bare_cpu, self.process_cpu, self.others_cpu
+        ));
+        line(format!(
+            "{} chunks, {:.1} % padding",
             self.chunks,
             self.padding * 100.0
         ));
@@ -226,6 +234,8 @@ fn median(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::bench::CpuTime;
 
@@ -259,7 +269,13 @@ mod tests {
             max_messages: 512,
             max_tokens: 2048,
         };
-        let alone = [8, 10, 8, 8].map(Duration::from_secs);
+        let alone = [8, 10, 8, 8].map(|seconds| Alone {
+            wall: Duration::from_secs(seconds),
+            cpu: CpuTime {
+                process: 15.0,
+                machine: 16.0,
+            },
+        });
         Report::new(setup, &alone, &[round(10), round(12), round(10)])
     }
 
@@ -281,7 +297,7 @@ mod tests {
         for part in [
             "8.00 s   80.0 %",
             "1.00 s   10.0 %",
-            "8.0 s of this process, 1.5 s",
+            "15.0 s of the bare session; end to end 8.0 s of this process and 1.5 s",
         ] {
             assert!(text.contains(part), "{part}:\n{text}");
         }

@@ -1,9 +1,8 @@
 //! Alone, whole, alone, whole, … alone: noise and drift of the machine show as differences between equals.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::bare::Bare;
+use super::bare::{Alone, Bare};
 use super::error::BenchError;
 use super::report::{Report, Setup};
 use super::round::{Round, preload, work_off};
@@ -51,7 +50,7 @@ impl Bench {
 
         tell(format!("preparing {} messages", self.posts.len()));
         let bare = Bare::prepare(&self.posts, &config.input[0], &config.batch, &config.model)?;
-        let mut alone: Vec<Duration> = vec![session(&bare, &mut tell)?];
+        let mut alone: Vec<Alone> = vec![session(&bare, &mut tell)?];
         let mut whole: Vec<Round> = Vec::new();
         for number in 1..=self.repeat {
             let topic = rename(&mut config, number);
@@ -80,9 +79,9 @@ impl Bench {
     }
 }
 
-fn session(bare: &Bare, tell: &mut impl FnMut(String)) -> Result<Duration, BenchError> {
+fn session(bare: &Bare, tell: &mut impl FnMut(String)) -> Result<Alone, BenchError> {
     let took = tokio::task::block_in_place(|| bare.run())?;
-    let seconds = took.as_secs_f64();
+    let seconds = took.wall.as_secs_f64();
     tell(format!(
         "the bare session: {:.0} texts a second ({seconds:.1} s)",
         bare.scored as f64 / seconds

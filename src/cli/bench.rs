@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::exit::{BadInput, End};
+use super::model::model_folder;
 use super::{ConfigArgs, signals};
 use crate::bench::Bench;
 use crate::demo::{BrokerChoice, Durability, Feed, Servers};
@@ -54,7 +55,7 @@ pub(super) struct BenchArgs {
     /// Use a running Postgres; its schema is brought up to date, rows stay
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// The model bundle's folder [default: the config's]
+    /// The model bundle's folder [default: the config's, or models/default here or in the clone]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Print the report as one JSON line
@@ -68,9 +69,15 @@ pub(super) struct BenchArgs {
 pub(super) fn run(args: BenchArgs) -> anyhow::Result<End> {
     let config = args.config.load()?;
     log::start(&LogConfig {
-        level: "warn".to_owned(),
+        // That a stopping service is no longer ready is no news, nor that a new broker is not quite there yet.
+        level: "warn,tidewatch::health=error,librdkafka=error".to_owned(),
         format: LogFormat::Auto,
     });
+    // A path in a config file means what it says; the default one is looked for.
+    let model = match (&args.model, &args.config.config) {
+        (None, Some(_)) => config.model.path.clone(),
+        (given, _) => model_folder(given.clone()),
+    };
     let bench = Bench {
         posts: posts(&args)?,
         input: args
@@ -80,10 +87,7 @@ pub(super) fn run(args: BenchArgs) -> anyhow::Result<End> {
                 file.display().to_string()
             }),
         repeat: args.repeat,
-        model: args
-            .model
-            .clone()
-            .unwrap_or_else(|| config.model.path.clone()),
+        model,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

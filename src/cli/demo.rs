@@ -1,7 +1,7 @@
 //! `tidewatch demo`.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -9,12 +9,12 @@ use clap::{Args, ValueEnum};
 use tempfile::NamedTempFile;
 
 use super::exit::{BadInput, End};
+use super::model::model_folder;
 use super::pace::{PaceArgs, positive};
 use super::signals::{self, Asked};
 use crate::config::Config;
 use crate::demo::{BrokerChoice, Demo, Durability, Ended, Feed, Limits, Posts, Servers, Summary};
 use crate::log::{self, LogConfig};
-use crate::nearby::find_upwards;
 use crate::replay::{ReadOptions, by_event_time, open};
 
 const EXAMPLES: &str = "Examples:
@@ -67,7 +67,7 @@ pub(super) struct DemoArgs {
         hide_env_values = true
     )]
     database_url: Option<String>,
-    /// The model bundle's folder [default: models/default, looked for from here upwards]
+    /// The model bundle's folder [default: models/default here or in the clone]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Leave the private servers running after the count, until Ctrl-C, to look at what they hold
@@ -91,7 +91,7 @@ enum Broker {
 
 pub(super) fn run(args: DemoArgs) -> anyhow::Result<End> {
     let started = Instant::now();
-    let model = model(args.model.as_deref())?;
+    let model = model(args.model.clone())?;
     let posts = posts(&args)?;
     let config = Config::load(None)?;
     let log = start_log()?;
@@ -143,19 +143,15 @@ pub(super) fn run(args: DemoArgs) -> anyhow::Result<End> {
     end
 }
 
-fn model(given: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let folder = match given {
-        Some(folder) => Some(folder.to_owned()),
-        None => find_upwards("models/default"),
-    };
-    folder
-        .filter(|folder| folder.is_dir())
-        .ok_or_else(|| match given {
-            Some(folder) => BadInput::from(format!("there is no model at {}", folder.display())),
-            None => BadInput::from(
-                "there is no models/default in the current folder, beside the executable, or above them: run the demo inside a clone, or name a model's folder with --model",
-            ),
-        })
+fn model(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let folder = model_folder(given);
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    Err(BadInput::from(format!(
+        "there is no model at {}: run the demo inside a clone, or name a bundle's folder with --model",
+        folder.display()
+    )))
 }
 
 fn posts(args: &DemoArgs) -> anyhow::Result<Posts> {

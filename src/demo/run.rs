@@ -16,7 +16,7 @@ use super::servers::Servers;
 use super::setting::{PARTITIONS, adapt, introduce};
 use super::summary::Summary;
 use super::tally::Tally;
-use super::window::{WINDOW_BYTES, Window};
+use super::window::Window;
 use crate::app::{AppError, Service};
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -26,6 +26,10 @@ use crate::store::{Counts, Store};
 
 /// Without a single new outcome for so long, the rest is not waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What may be on its way at once, by [`super::cost`]: some 700 posts, enough for chunks of a useful size, and scored within
+/// seconds once the feed has ended. Well below [`super::WINDOW_BYTES`], beyond which the embedded broker would drop some.
+const BACKLOG_BYTES: usize = super::WINDOW_BYTES / 4;
 
 /// What is to be shown.
 pub struct Demo {
@@ -77,7 +81,7 @@ impl Demo {
         let mut service = Service::start(config.clone()).await?;
         introduce(&config, servers, service.address());
 
-        let window = Arc::new(Window::new(WINDOW_BYTES));
+        let window = Arc::new(Window::new(BACKLOG_BYTES));
         let reader = Reader::start(&client, topics.outcomes(), Arc::clone(&window))?;
         let feeder = feeder(&client, &topics.input, &window)?;
         let began = Instant::now();
