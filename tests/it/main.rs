@@ -9,6 +9,7 @@ mod finetune;
 mod gradients;
 mod harness;
 mod http;
+mod layout;
 mod model;
 mod recovery;
 mod replay;

@@ -1,0 +1,255 @@
+//! Which module may use which.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use super::{files, is_word, root};
+
+/// What a module may use beside itself, and why no more.
+struct Rule {
+    module: &'static str,
+    may_use: &'static [&'static str],
+    because: &'static str,
+}
+
+/// In the order of the data. A module that is not listed here may use everything: it composes.
+const RULES: &[Rule] = &[
+    Rule {
+        module: "record",
+        may_use: &[],
+        because: "it holds the types handed over, and reading them must need nothing else",
+    },
+    Rule {
+        module: "clock",
+        may_use: &[],
+        because: "reading a time needs nothing",
+    },
+    Rule {
+        module: "nearby",
+        may_use: &[],
+        because: "finding a file needs nothing",
+    },
+    Rule {
+        module: "log",
+        may_use: &[],
+        because: "everything may log, so logging may use nothing",
+    },
+    Rule {
+        module: "health",
+        may_use: &[],
+        because: "every part reports to it, so it may know none",
+    },
+    Rule {
+        module: "metrics",
+        may_use: &["record"],
+        because: "every part counts with it; it knows only what is counted",
+    },
+    Rule {
+        module: "model",
+        may_use: &["record", "nearby"],
+        because: "a model scores texts wherever they come from: it knows neither Kafka nor Postgres",
+    },
+    Rule {
+        module: "store",
+        may_use: &["record", "metrics"],
+        because: "SQL is written for records, whoever makes them",
+    },
+    Rule {
+        module: "pipeline",
+        may_use: &["record", "clock", "model", "store", "metrics", "health"],
+        because: "the stages join messages, model and store, and run without probes, demo or command line",
+    },
+    Rule {
+        module: "http",
+        may_use: &["health", "metrics", "store"],
+        because: "probes look on and must not reach into the stages",
+    },
+    Rule {
+        module: "train",
+        may_use: &["record", "model", "nearby", "log"],
+        because: "the trainer is a program of its own, which meets the service only in the bundle",
+    },
+    Rule {
+        module: "replay",
+        may_use: &["clock"],
+        because: "feeding a topic must work against any deployment, also where nothing else of this runs",
+    },
+];
+
+/// The configuration may use other modules' sections, and nothing else of them.
+const SECTIONS: [&str; 5] = [
+    "http::config",
+    "log",
+    "model::config",
+    "pipeline::config",
+    "store::config",
+];
+
+/// Crates that belong behind a seam: where they may be named, and why nowhere else.
+const SEAMS: [(&str, &[&str], &str); 3] = [
+    (
+        "ort",
+        &["model/onnx.rs", "model/library.rs"],
+        "another engine must need no more than another file like them",
+    ),
+    (
+        "sqlx",
+        &["store/"],
+        "all SQL stands in one place, beside the tables it knows",
+    ),
+    (
+        "candle_core",
+        &["train/"],
+        "the service scores on ONNX Runtime alone",
+    ),
+];
+
+/// Each source file of the library without its comments and its tests (those may use what they like).
+fn sources() -> BTreeMap<String, String> {
+    let src = root().join("src");
+    files(&src, ".rs")
+        .into_iter()
+        .filter(|file| !file.ends_with("tests.rs") && !file.starts_with("bin/") && file != "lib.rs")
+        .map(|file| {
+            let text = fs::read_to_string(src.join(&file)).unwrap();
+            let text = text
+                .split("#[cfg(test)]\nmod tests")
+                .next()
+                .unwrap_or_default();
+            let code: Vec<&str> = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect();
+            (file, code.join("\n"))
+        })
+        .collect()
+}
+
+fn module_of(file: &str) -> &str {
+    let first = file.split('/').next().unwrap_or_default();
+    first.strip_suffix(".rs").unwrap_or(first)
+}
+
+/// Every path that follows `prefix` in the code, groups in braces resolved: `crate::{a::b, c}` gives `a::b` and `c`.
+fn paths_after(code: &str, prefix: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (at, _) in code.match_indices(prefix) {
+        if code[..at]
+            .chars()
+            .next_back()
+            .is_some_and(|c| is_word(c) || c == ':')
+        {
+            continue;
+        }
+        let rest = &code[at + prefix.len()..];
+        match rest.strip_prefix('{') {
+            None => paths.push(leading_path(rest)),
+            Some(group) => {
+                let mut depth = 1;
+                let mut begins = true;
+                for (index, c) in group.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' => depth -= 1,
+                        ',' if depth == 1 => begins = true,
+                        c if begins && is_word(c) => {
+                            paths.push(leading_path(&group[index..]));
+                            begins = false;
+                        }
+                        _ => {}
+                    }
+                    if depth == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    paths
+}
+
+/// `a::b::C` at the beginning of a text.
+fn leading_path(text: &str) -> String {
+    let end = text.find(|c| !is_word(c) && c != ':').unwrap_or(text.len());
+    text[..end].trim_end_matches(':').to_owned()
+}
+
+/// The paths from the crate's root that a file names, through `crate::` or by climbing with `super::`.
+fn uses(file: &str, code: &str) -> Vec<String> {
+    let depth = file.trim_end_matches("/mod.rs").split('/').count();
+    let mut paths = paths_after(code, "crate::");
+    paths.extend(paths_after(code, &"super::".repeat(depth)));
+    paths
+}
+
+#[test]
+fn paths_are_found_in_groups_and_in_code() {
+    let code = "use crate::{a::b, c::{d, e},\n f};\nlet x = crate::g::h(1); my_crate::i; xcrate::j";
+    assert_eq!(paths_after(code, "crate::"), ["a::b", "c", "f", "g::h"]);
+    assert_eq!(
+        uses("x/y.rs", "use super::super::a::B; use super::c;"),
+        ["a::B"]
+    );
+}
+
+#[test]
+fn a_module_uses_only_what_it_may() {
+    let sources = sources();
+    let modules: BTreeSet<&str> = sources.keys().map(|file| module_of(file)).collect();
+    let mut faults = Vec::new();
+    for (file, code) in &sources {
+        let module = module_of(file);
+        for path in uses(file, code) {
+            let used = path.split("::").next().unwrap_or_default();
+            if used == module || !modules.contains(used) {
+                continue;
+            }
+            if module == "config" {
+                let is_section = SECTIONS.iter().any(|section| path.starts_with(section));
+                if !is_section {
+                    faults.push(format!(
+                        "config uses {path}: it may only use sections ({SECTIONS:?})"
+                    ));
+                }
+            } else if let Some(rule) = RULES.iter().find(|rule| rule.module == module)
+                && !rule.may_use.contains(&used)
+            {
+                faults.push(format!(
+                    "{file} uses {path}: {module} may use {:?} only, because {}",
+                    rule.may_use, rule.because
+                ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn every_rule_is_about_a_module_that_exists() {
+    let sources = sources();
+    let modules: BTreeSet<&str> = sources.keys().map(|file| module_of(file)).collect();
+    for rule in RULES {
+        for module in rule.may_use.iter().chain([&rule.module]) {
+            assert!(
+                modules.contains(module),
+                "there is no module {module} any more"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_belongs_behind_a_seam_is_named_only_there() {
+    let mut faults = Vec::new();
+    for (file, code) in sources() {
+        for (name, places, because) in SEAMS {
+            let named = !paths_after(&code, &format!("{name}::")).is_empty();
+            if named && !places.iter().any(|place| file.starts_with(place)) {
+                faults.push(format!(
+                    "{file} names {name}, which belongs into {places:?}: {because}"
+                ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
