@@ -1,21 +1,23 @@
 //! The thread that owns the consumer: it takes partitions on, collects their messages into chunks, and hands those over as
 //! fast as they are taken.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::DateTime;
+use rdkafka::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
-use rdkafka::{Offset, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 
+use super::claim::{Claim, Hindrance};
 use super::client;
-use super::config::{BatchConfig, InputConfig, KafkaConfig, Start};
+use super::collect::Collector;
+use super::config::{BatchConfig, InputConfig, KafkaConfig};
 use super::decode::Decoder;
 use super::error::PipelineError;
 use super::flight::Flight;
@@ -23,8 +25,8 @@ use super::group::{Group, list_of};
 use super::lag::Lag;
 use crate::health::{Health, Part};
 use crate::metrics::{Metrics, Stage, Target};
-use crate::record::{Chunk, Offsets, Origin, RawMessage, TopicPartition};
-use crate::store::{Store, StoreError};
+use crate::record::{Chunk, Origin, RawMessage, TopicPartition};
+use crate::store::Store;
 
 /// How long a poll waits at most, so that the thread notices what else it has to do.
 const POLL: Duration = Duration::from_millis(50);
@@ -34,8 +36,6 @@ const OVERDUE_POLL: Duration = Duration::from_millis(2);
 const ROOM: Duration = Duration::from_millis(100);
 /// After waiting this long for room, nothing more is fetched: a poll would otherwise return a message each time.
 const HOLD_AFTER: Duration = Duration::from_secs(1);
-/// For each request about offsets.
-const REQUEST: Duration = Duration::from_secs(10);
 /// Between two attempts to begin partitions.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -45,15 +45,12 @@ pub(super) struct Ingest {
     flight: Arc<Flight>,
     decoders: HashMap<String, Decoder>,
     config: KafkaConfig,
-    batch: BatchConfig,
-    store: Store,
+    claim: Claim,
     runtime: Handle,
     metrics: Metrics,
     health: Health,
     lag: Lag,
-    /// The chunk being collected.
-    chunk: Option<Chunk>,
-    chunk_bytes: usize,
+    collector: Collector,
     /// Since when the next stage has had no room.
     blocked: Option<Instant>,
     /// Fetching is paused until there is room.
@@ -72,13 +69,6 @@ pub(super) struct Setting<'a> {
     pub metrics: Metrics,
     pub health: Health,
     pub flight: Arc<Flight>,
-}
-
-/// Why partitions cannot be begun.
-enum Hindrance {
-    /// It may work later.
-    Later(Part, String),
-    Fatal(PipelineError),
 }
 
 impl Ingest {
@@ -104,14 +94,17 @@ impl Ingest {
             flight: setting.flight,
             decoders,
             config: setting.kafka.clone(),
-            batch: setting.batch.clone(),
-            store: setting.store,
+            claim: Claim {
+                store: setting.store,
+                runtime: setting.runtime.clone(),
+                instance: setting.kafka.instance_name(),
+                start: setting.kafka.start,
+            },
             runtime: setting.runtime,
             lag: Lag::new(setting.metrics.clone()),
             metrics: setting.metrics,
             health: setting.health,
-            chunk: None,
-            chunk_bytes: 0,
+            collector: Collector::new(setting.batch),
             blocked: None,
             held: false,
             retry_at: Instant::now(),
@@ -135,7 +128,7 @@ impl Ingest {
             if out.is_some() && stop.is_cancelled() {
                 // Nobody waits for what is being collected: it is read again by whoever comes next.
                 out = None;
-                self.chunk = None;
+                self.collector.clear();
             }
             self.follow_group(out.is_some())?;
             if let Some(message) = self.poll()?
@@ -161,13 +154,7 @@ impl Ingest {
             group.restart();
             self.pause(&group.owned())?;
         }
-        if self
-            .chunk
-            .as_ref()
-            .is_some_and(|chunk| !self.flight.is_current(chunk.assignment))
-        {
-            self.chunk = None;
-        }
+        self.collector.keep_only(self.flight.current());
         let rebalances = group.rebalances();
         if rebalances != self.rebalances {
             self.metrics.rebalances.inc_by(rebalances - self.rebalances);
@@ -188,7 +175,7 @@ impl Ingest {
 
         let pending = group.pending();
         if consuming && !pending.is_empty() && Instant::now() >= self.retry_at {
-            match self.begin(&pending) {
+            match self.claim.begin(&self.consumer, &self.flight, &pending) {
                 Ok(()) => {
                     group.begun(&pending);
                     self.health.ready(Part::Postgres);
@@ -229,90 +216,19 @@ impl Ingest {
         self.consumer.fetch_metadata(topic, ROOM * 10).is_ok()
     }
 
-    /// Raises the partitions' epochs, then reads their committed offsets, then lets them flow: in this order, so that
-    /// nothing a predecessor still does can come after what is read.
-    fn begin(&self, partitions: &BTreeSet<TopicPartition>) -> Result<(), Hindrance> {
-        let wanted: Vec<TopicPartition> = partitions.iter().cloned().collect();
-        let instance = self.config.instance_name();
-        let epochs = self
-            .runtime
-            .block_on(self.store.claim(&instance, &wanted))
-            .map_err(|error| match error {
-                error @ StoreError::Unavailable { .. } => {
-                    Hindrance::Later(Part::Postgres, error.to_string())
-                }
-                error => Hindrance::Fatal(error.into()),
-            })?;
-
-        let later = |error: KafkaError| {
-            Hindrance::Later(
-                Part::Kafka,
-                format!("the committed offsets cannot be read: {error}"),
-            )
-        };
-        let committed = self
-            .consumer
-            .committed_offsets(list_of(partitions), REQUEST)
-            .map_err(later)?;
-        let mut positions = BTreeMap::new();
-        for partition in partitions {
-            let found = committed.find_partition(&partition.topic, partition.partition);
-            let offset = match found.map(|element| element.offset()) {
-                Some(Offset::Offset(offset)) => offset,
-                _ => self.first_offset(partition).map_err(later)?,
-            };
-            positions.insert(partition.clone(), offset);
-        }
-        let mut places = list_of([]);
-        for (partition, offset) in &positions {
-            places
-                .add_partition_offset(
-                    &partition.topic,
-                    partition.partition,
-                    Offset::Offset(*offset),
-                )
-                .map_err(later)?;
-        }
-        let sought = self
-            .consumer
-            .seek_partitions(places, REQUEST)
-            .map_err(later)?;
-        for element in sought.elements() {
-            element.error().map_err(later)?;
-        }
-        self.flight.claimed(epochs, positions);
-        self.consumer.resume(&list_of(partitions)).map_err(later)
-    }
-
-    /// Where a partition without a committed offset begins.
-    fn first_offset(&self, partition: &TopicPartition) -> Result<i64, KafkaError> {
-        let (low, high) =
-            self.consumer
-                .fetch_watermarks(&partition.topic, partition.partition, REQUEST)?;
-        Ok(match self.config.start {
-            Start::Earliest => low,
-            Start::Latest => high,
-        })
-    }
-
     /// The next message, if one comes before there is something else to do.
-    fn poll(&self) -> Result<Option<(RawMessage, Decoder)>, PipelineError> {
-        let wait = match &self.chunk {
-            Some(chunk) => self
-                .due(chunk)
-                .saturating_duration_since(Instant::now())
-                .clamp(OVERDUE_POLL, POLL),
+    fn poll(&self) -> Result<Option<RawMessage>, PipelineError> {
+        let wait = match self.collector.due_in(Instant::now()) {
+            Some(left) => left.clamp(OVERDUE_POLL, POLL),
             None => POLL,
         };
         match self.consumer.poll(wait) {
             None => Ok(None),
             Some(Ok(message)) => {
-                let flows = self
-                    .consumer
-                    .context()
-                    .flows(message.topic(), message.partition());
+                let group = self.consumer.context();
+                let flows = group.flows(message.topic(), message.partition());
                 let decoder = self.decoders.get(message.topic()).filter(|_| flows);
-                Ok(decoder.map(|decoder| (detach(&message, &decoder.topic), decoder.clone())))
+                Ok(decoder.map(|decoder| detach(&message, &decoder.topic)))
             }
             Some(Err(error)) => self.judge(error).map(|()| None),
         }
@@ -351,41 +267,25 @@ impl Ingest {
         }
     }
 
-    /// Adds a message to the chunk being collected.
-    fn take(&mut self, (raw, decoder): (RawMessage, Decoder)) {
+    /// Decodes a message and adds it to the chunk being collected.
+    fn take(&mut self, raw: RawMessage) {
+        let Some(decoder) = self.decoders.get(&*raw.origin.topic) else {
+            return;
+        };
         let bytes = raw.payload.as_ref().map_or(0, bytes::Bytes::len);
         self.metrics
             .add_messages(&raw.origin.topic, 1, bytes as u64);
-        let assignment = self.flight.current();
-        if self
-            .chunk
-            .as_ref()
-            .is_none_or(|chunk| chunk.assignment != assignment)
-        {
-            self.chunk_bytes = 0;
-            self.chunk = Some(Chunk {
-                items: Vec::new(),
-                offsets: Offsets::default(),
-                assignment,
-                started: Instant::now(),
-            });
-        }
-        if let Some(chunk) = &mut self.chunk {
-            self.chunk_bytes += bytes;
-            chunk.offsets.include(&raw.origin);
-            chunk.items.push(decoder.decode(raw));
-        }
+        self.collector
+            .add(decoder.decode(raw), self.flight.current(), Instant::now());
     }
 
     /// Hands the chunk over if it is full or due and there is room; tells whether anybody still takes chunks.
     fn offer(&mut self, out: &mpsc::Sender<Chunk>) -> bool {
-        let Some(chunk) = &self.chunk else {
-            return !out.is_closed();
-        };
-        let full = chunk.items.len() >= self.batch.max_messages
-            || self.chunk_bytes >= self.batch.max_chunk_bytes;
-        if !full && Instant::now() < self.due(chunk) {
-            return true;
+        let full = self.collector.is_full();
+        match self.collector.due_in(Instant::now()) {
+            None => return !out.is_closed(),
+            Some(left) if !full && !left.is_zero() => return true,
+            Some(_) => {}
         }
         let mut room = out.try_reserve();
         if matches!(room, Err(TrySendError::Full(()))) {
@@ -393,10 +293,8 @@ impl Ingest {
                 // It grows meanwhile: a busy model gets larger chunks.
                 return true;
             }
-            let waited = self
-                .runtime
-                .block_on(async { tokio::time::timeout(ROOM, out.reserve()).await });
-            room = match waited {
+            let reserved = async { tokio::time::timeout(ROOM, out.reserve()).await };
+            room = match self.runtime.block_on(reserved) {
                 Ok(Ok(permit)) => Ok(permit),
                 Ok(Err(_)) => Err(TrySendError::Closed(())),
                 Err(_) => Err(TrySendError::Full(())),
@@ -404,18 +302,17 @@ impl Ingest {
         }
         match room {
             Ok(permit) => {
-                let Some(chunk) = self.chunk.take() else {
-                    return true;
-                };
-                self.metrics
-                    .chunk_messages
-                    .observe(chunk.items.len() as f64);
-                self.metrics
-                    .stage_seconds
-                    .of(Stage::Collect)
-                    .observe(chunk.started.elapsed().as_secs_f64());
-                self.metrics.chunks_in_flight.inc();
-                permit.send(chunk);
+                if let Some(chunk) = self.collector.take() {
+                    self.metrics
+                        .chunk_messages
+                        .observe(chunk.items.len() as f64);
+                    self.metrics
+                        .stage_seconds
+                        .of(Stage::Collect)
+                        .observe(chunk.started.elapsed().as_secs_f64());
+                    self.metrics.chunks_in_flight.inc();
+                    permit.send(chunk);
+                }
                 self.release();
                 true
             }
@@ -427,14 +324,10 @@ impl Ingest {
         }
     }
 
-    fn due(&self, chunk: &Chunk) -> Instant {
-        chunk.started + Duration::from_millis(self.batch.max_delay_ms)
-    }
-
     /// Stops fetching once the wait for room gets long, or what waits gets large.
     fn hold(&mut self) {
         let since = *self.blocked.get_or_insert_with(Instant::now);
-        let large = self.chunk_bytes >= self.batch.max_chunk_bytes.saturating_mul(2);
+        let large = self.collector.is_overflowing();
         if !self.held && (large || since.elapsed() >= HOLD_AFTER) {
             self.held = self.pause(&self.flowing()).is_ok();
         }

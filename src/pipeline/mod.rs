@@ -5,7 +5,9 @@
 //! What they hand over stands in [`crate::record`]; every channel holds one chunk. [`flight`] is what the first and the
 //! last share: which chunks still count, and under which right they may be committed.
 
+mod claim;
 pub mod client;
+mod collect;
 pub mod config;
 mod decode;
 mod encode;
