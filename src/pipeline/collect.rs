@@ -156,7 +156,6 @@ mod tests {
         collector.add(item(2, 10), Assignment(2), now);
         let chunk = collector.take().unwrap();
         assert_eq!(chunk.assignment, Assignment(2));
-        let ranges: Vec<_> = chunk.offsets.0.values().cloned().collect();
-        assert_eq!(ranges, [2..3]);
+        assert_eq!(chunk.offsets.0.values().next(), Some(&(2..3)));
     }
 }

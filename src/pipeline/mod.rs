@@ -244,7 +244,7 @@ async fn record_limit(kafka: &KafkaConfig, output: &OutputConfig) -> usize {
     let asked = async {
         let admin: AdminClient<DefaultClientContext> = client::base(kafka).create().ok()?;
         let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
-        let resources = topics.map(|topic| ResourceSpecifier::Topic(topic));
+        let resources = topics.map(ResourceSpecifier::Topic);
         let configs = admin.describe_configs(&resources, &options).await.ok()?;
         let limit = |config: rdkafka::admin::ConfigResource| {
             let value = config.get("max.message.bytes")?.value.as_ref()?;

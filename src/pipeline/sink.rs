@@ -104,7 +104,7 @@ impl Sink {
 
     fn commit(&mut self, chunk: &ScoredChunk, commit: &Commit<'_>) -> Result<End, PipelineError> {
         let begun = Instant::now();
-        if let Some(reason) = self.to_postgres(chunk, commit)? {
+        if let Some(reason) = self.write_rows(chunk, commit)? {
             return Ok(End::Abandoned(reason));
         }
         let written = Instant::now();
@@ -112,7 +112,7 @@ impl Sink {
             .stage_seconds
             .of(Stage::Postgres)
             .observe((written - begun).as_secs_f64());
-        if let Some(reason) = self.to_kafka(chunk, commit)? {
+        if let Some(reason) = self.write_records(chunk, commit)? {
             return Ok(End::Abandoned(reason));
         }
         self.metrics
@@ -123,7 +123,7 @@ impl Sink {
     }
 
     /// Writes the rows; the reason where the chunk must be abandoned.
-    fn to_postgres(
+    fn write_rows(
         &self,
         chunk: &ScoredChunk,
         commit: &Commit<'_>,
@@ -158,7 +158,7 @@ impl Sink {
     }
 
     /// Writes the records and commits the offsets; the reason where the chunk must be abandoned.
-    fn to_kafka(
+    fn write_records(
         &mut self,
         chunk: &ScoredChunk,
         commit: &Commit<'_>,

@@ -50,7 +50,7 @@ pub fn open(paths: &[PathBuf], options: &ReadOptions) -> Result<Opened, ReplayEr
             };
             let file = File::open(path).map_err(fault)?;
             let metadata = file.metadata().map_err(fault)?;
-            (Box::new(file), metadata.is_file().then(|| metadata.len()))
+            (Box::new(file), metadata.is_file().then_some(metadata.len()))
         };
         bytes = bytes.zip(size).map(|(sum, size)| sum + size);
         let counting = Counting {

@@ -1,6 +1,7 @@
 //! Where a model's knowledge comes from: its data files with their hashes, uses and time spans.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use chrono::{DateTime, Utc};
 
@@ -42,10 +43,9 @@ pub fn describe(files: &[InputFile], parts: &Parts) -> Result<Vec<DataFile>, Tra
     }
     let mut hashes: BTreeMap<usize, String> = BTreeMap::new();
     for &(file, _) in shares.keys() {
-        if !hashes.contains_key(&file) {
+        if let Entry::Vacant(hash) = hashes.entry(file) {
             let path = &files[file].path;
-            let hash = sha256_of(path).map_err(|error| TrainError::read(path, error))?;
-            hashes.insert(file, hash);
+            hash.insert(sha256_of(path).map_err(|error| TrainError::read(path, error))?);
         }
     }
     let entry = |((file, role), share): ((usize, usize), Share)| DataFile {
