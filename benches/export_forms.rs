@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The four take turns in every round, so that a change of the machine's pace meets all of them. Prints a
-//! JSON line for each shape (texts x tokens), form and storage: the median in milliseconds and its ratio to
-//! the plain form with 32-bit weights. The weights are not trained, which the time does not depend on.
+//! JSON line for each shape (texts x tokens), form and storage: the medians of wall-clock and processor time in
+//! milliseconds, and their ratios to the plain form with 32-bit weights. On a busy machine the processor time says more.
+//! The weights are not trained, which the time does not depend on.
 
 use std::time::Instant;
 
@@ -35,7 +36,15 @@ struct Candidate {
     bytes: usize,
     load_ms: f64,
     backend: OnnxBackend,
-    times: Vec<f64>,
+    turns: Vec<Spent>,
+}
+
+/// Milliseconds spent on one inference.
+#[derive(Clone, Copy)]
+struct Spent {
+    wall: f64,
+    /// By all threads of this process together.
+    processor: f64,
 }
 
 fn main() {
@@ -117,7 +126,7 @@ fn candidates() -> Vec<Candidate> {
             bytes: onnx.len(),
             load_ms: started.elapsed().as_secs_f64() * 1e3,
             backend,
-            times: Vec::new(),
+            turns: Vec::new(),
         }
     };
     pairs.into_iter().flatten().map(open).collect()
@@ -140,28 +149,33 @@ fn batch(rows: usize, width: usize) -> Batch {
 
 fn measure(candidates: &mut [Candidate], shape: &str, batch: &Batch, rounds: usize) {
     // Short inferences are repeated, so that a turn takes some 50 ms.
-    let repeats = (2048 / (batch.rows * batch.width)).clamp(1, 32);
+    let repeats = (2048 / (batch.rows * batch.width)).clamp(1, 32) as u32;
     for candidate in candidates.iter_mut() {
-        candidate.times.clear();
+        candidate.turns.clear();
         infer(candidate, batch);
     }
     for _ in 0..rounds {
         for candidate in candidates.iter_mut() {
-            let started = Instant::now();
+            let (started, before) = (Instant::now(), processor_ms());
             (0..repeats).for_each(|_| infer(candidate, batch));
-            let milliseconds = started.elapsed().as_secs_f64() * 1e3 / repeats as f64;
-            candidate.times.push(milliseconds);
+            let each = 1.0 / f64::from(repeats);
+            candidate.turns.push(Spent {
+                wall: started.elapsed().as_secs_f64() * 1e3 * each,
+                processor: (processor_ms() - before) * each,
+            });
         }
     }
-    let plain = median(&candidates[0].times);
+    let plain = median(&candidates[0].turns);
     for candidate in candidates {
-        let median = median(&candidate.times);
+        let Spent { wall, processor } = median(&candidate.turns);
         let line = serde_json::json!({
             "shape": shape,
             "form": candidate.options.form,
             "weights": candidate.options.weights,
-            "median_ms": median,
-            "to_plain_float32": median / plain,
+            "wall_ms": rounded(wall),
+            "processor_ms": rounded(processor),
+            "wall_ratio": rounded(wall / plain.wall),
+            "processor_ratio": rounded(processor / plain.processor),
         });
         println!("{line}");
     }
@@ -172,10 +186,31 @@ fn infer(candidate: &mut Candidate, batch: &Batch) {
     std::hint::black_box(logits.expect("the model scores a batch"));
 }
 
-fn median(times: &[f64]) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
+/// Processor time of all threads of this process, from Linux's account in nanoseconds.
+fn processor_ms() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").expect("this is Linux");
+    let of_thread = |thread: std::io::Result<std::fs::DirEntry>| {
+        let account = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        account.split(' ').next()?.parse::<f64>().ok()
+    };
+    threads.filter_map(of_thread).sum::<f64>() / 1e6
+}
+
+/// The medians of both times, each by itself.
+fn median(turns: &[Spent]) -> Spent {
+    let middle = |of: fn(&Spent) -> f64| {
+        let mut sorted: Vec<f64> = turns.iter().map(of).collect();
+        sorted.sort_by(f64::total_cmp);
+        sorted[sorted.len() / 2]
+    };
+    Spent {
+        wall: middle(|spent| spent.wall),
+        processor: middle(|spent| spent.processor),
+    }
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
 }
 
 /// Values in [-1, 1) from a linear congruential generator.
