@@ -152,9 +152,7 @@ impl Service {
     ///
     /// What went wrong on the way; everything is stopped all the same.
     pub async fn stop(self) -> Result<(), AppError> {
-        for part in Part::ALL {
-            self.health.not_ready(part, "stopping");
-        }
+        self.health.stopping();
         let drained = self.pipeline.stop().await;
         self.stop.cancel();
         for (name, result) in [

@@ -19,6 +19,9 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 /// Variables of the environment begin with this; two underscores lead into a section.
 const ENV_PREFIX: &str = "TIDEWATCH__";
 
+/// Settings whose values are never shown.
+const SECRET: [&str; 2] = ["kafka.client", "postgres.url"];
+
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -123,8 +126,11 @@ fn sentences(errors: &figment::Error) -> String {
             .as_ref()
             .map(|metadata| format!(" (in {})", metadata.name))
             .unwrap_or_default();
-        let fault = error.kind.to_string();
-        let fault = fault.trim_end_matches(['\n', ' ']).replace('\n', " ");
+        let fault = if SECRET.iter().any(|secret| setting.starts_with(secret)) {
+            "it has the wrong form (and is not shown: it may hold a secret)".to_owned()
+        } else {
+            error.kind.to_string().trim_end().replace('\n', " ")
+        };
         if setting.is_empty() {
             format!("{fault}{place}")
         } else {
@@ -207,8 +213,20 @@ mod tests {
     }
 
     #[test]
-    fn the_password_in_the_database_url_is_not_shown() {
+    fn no_secret_is_shown() {
         let config = load("[postgres]\nurl = 'postgres://me:s3cret@host/db'").unwrap();
         assert!(!format!("{config:?}").contains("s3cret"));
+        let config = load("[kafka.client]\n'sasl.password' = 's3cret'").unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
+        for wrong in [
+            "[kafka]\nclient = '{sasl.password=s3cret}'",
+            "[postgres]\nurl = ['postgres://me:s3cret@host/db']",
+        ] {
+            let error = load(wrong).unwrap_err().to_string();
+            assert!(
+                !error.contains("s3cret") && error.contains("not shown"),
+                "{error}"
+            );
+        }
     }
 }

@@ -28,8 +28,15 @@ impl Part {
 /// The state of every part; clones share it.
 #[derive(Debug, Clone)]
 pub struct Health {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
     /// Why a part is not ready; parts that are ready are absent.
-    waiting: Arc<Mutex<BTreeMap<Part, String>>>,
+    waiting: BTreeMap<Part, String>,
+    /// Nothing becomes ready any more.
+    stopping: bool,
 }
 
 impl Default for Health {
@@ -44,13 +51,17 @@ impl Health {
     pub fn new() -> Self {
         let starting = Part::ALL.map(|part| (part, "starting".to_owned()));
         Self {
-            waiting: Arc::new(Mutex::new(BTreeMap::from(starting))),
+            state: Arc::new(Mutex::new(State {
+                waiting: BTreeMap::from(starting),
+                stopping: false,
+            })),
         }
     }
 
     /// The part works.
     pub fn ready(&self, part: Part) {
-        if self.lock().remove(&part).is_some() {
+        let mut state = self.lock();
+        if !state.stopping && state.waiting.remove(&part).is_some() {
             tracing::info!(part = part.as_str(), "ready");
         }
     }
@@ -58,20 +69,30 @@ impl Health {
     /// The part does not work now, for a reason fit for a person.
     pub fn not_ready(&self, part: Part, reason: impl Into<String>) {
         let reason = reason.into();
-        let before = self.lock().insert(part, reason.clone());
-        if before.is_none() {
+        let mut state = self.lock();
+        if state.stopping {
+            return;
+        }
+        if state.waiting.insert(part, reason.clone()).is_none() {
             tracing::warn!(part = part.as_str(), reason, "no longer ready");
         }
+    }
+
+    /// The service drains: no part is ready from now on.
+    pub fn stopping(&self) {
+        let mut state = self.lock();
+        state.stopping = true;
+        state.waiting = Part::ALL.map(|part| (part, "stopping".to_owned())).into();
     }
 
     /// What is not ready, and why; empty where all is.
     #[must_use]
     pub fn waiting_for(&self) -> BTreeMap<Part, String> {
-        self.lock().clone()
+        self.lock().waiting.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Part, String>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_is_ready_when_every_part_is() {
+    fn a_service_is_ready_when_every_part_is_until_it_stops() {
         let health = Health::new();
         assert_eq!(health.waiting_for().len(), Part::ALL.len());
         for part in Part::ALL {
@@ -89,5 +110,8 @@ mod tests {
         assert!(health.waiting_for().is_empty());
         health.clone().not_ready(Part::Postgres, "gone");
         assert_eq!(health.waiting_for()[&Part::Postgres], "gone");
+        health.stopping();
+        health.ready(Part::Postgres);
+        assert_eq!(health.waiting_for().len(), Part::ALL.len());
     }
 }
