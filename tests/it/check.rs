@@ -1,14 +1,21 @@
 //! `tidewatch check` and `tidewatch migrate` as programs, against real servers.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test, a panic with its line is the report"
+)]
+
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 
-use crate::harness::{Kafka, ServiceConfig, SmallBundle, TestDatabase, unique};
+use crate::harness::{Kafka, ServiceConfig, SmallBundle, TestDatabase, eventually, unique};
 
 /// A deployment in which nothing is missing.
 struct Deployment {
@@ -140,6 +147,56 @@ async fn a_deployment_without_faults_is_told_so_part_by_part() {
     // It has neither joined the group nor committed anything.
     assert_eq!(deployment.kafka.committed(), 0);
     assert!(deployment.kafka.results().is_empty());
+}
+
+#[tokio::test]
+async fn an_instance_that_runs_is_not_disturbed() {
+    let deployment = Deployment::new().await;
+    let kafka = &deployment.kafka;
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", &kafka.bootstrap);
+    let member: BaseConsumer = client
+        .clone()
+        .set("group.id", &kafka.group)
+        .create()
+        .unwrap();
+    member.subscribe(&[&kafka.input]).unwrap();
+    eventually(
+        "the member to have its partitions",
+        Duration::from_secs(60),
+        || {
+            assert!(member.poll(Duration::from_millis(100)).is_none());
+            (member.assignment().unwrap().count() == 3).then_some(())
+        },
+    );
+    let writer: BaseProducer = client
+        .set("transactional.id", format!("{}.one", kafka.group))
+        .create()
+        .unwrap();
+    writer.init_transactions(Duration::from_secs(30)).unwrap();
+    writer.begin_transaction().unwrap();
+    writer
+        .send(BaseRecord::<(), [u8]>::to(&kafka.results).payload(b"{}"))
+        .unwrap();
+    let generation = || {
+        let groups = member
+            .fetch_group_list(Some(&kafka.group), Duration::from_secs(30))
+            .unwrap();
+        let group = &groups.groups()[0];
+        (
+            group.state().to_owned(),
+            group.members().len(),
+            group.members()[0].id().to_owned(),
+        )
+    };
+    let before = generation();
+    assert_eq!((&*before.0, before.1), ("Stable", 1));
+
+    assert!(deployment.check("").0);
+    assert!(member.poll(Duration::from_millis(100)).is_none());
+    assert_eq!(generation(), before);
+    writer.commit_transaction(Duration::from_secs(30)).unwrap();
+    assert_eq!(kafka.results().len(), 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,10 @@
 //! Probes and metrics, asked over a socket.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test, a panic with its line is the report"
+)]
+
 use tidewatch::health::{Health, Part};
 use tidewatch::http;
 use tidewatch::metrics::Metrics;

@@ -1,5 +1,10 @@
 //! The store against a real Postgres.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test, a panic with its line is the report"
+)]
+
 mod checking;
 mod claiming;
 mod contents;

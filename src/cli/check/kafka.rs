@@ -11,6 +11,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::report::Line;
@@ -85,8 +86,7 @@ pub(super) fn check(config: &Config) -> Vec<Line> {
             Err(fault) => lines.push(Line::fault(PART, fault.sentence(&input.topic, kafka))),
         }
     }
-    lines.extend(reading(&consumer, &readable));
-    lines.extend(group(&consumer, kafka, &readable));
+    lines.extend(reading(&consumer, kafka, &readable));
 
     let mut writable = Vec::new();
     for topic in [&*config.output.results, &*config.output.dead_letters] {
@@ -201,66 +201,62 @@ fn fault(error: &KafkaError) -> TopicFault {
     }
 }
 
-/// Stands at the end of every input for a moment: whether it may be read shows nowhere else.
-fn reading(consumer: &BaseConsumer<Listener>, topics: &[(&str, usize)]) -> Option<Line> {
-    let mut ends = TopicPartitionList::new();
+/// All partitions of these topics, at the place where nothing is read that stands there already.
+fn ends(topics: &[(&str, usize)]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
     for &(topic, count) in topics {
         for partition in 0..i32::try_from(count).unwrap_or(i32::MAX) {
-            ends.add_partition_offset(topic, partition, Offset::End)
-                .ok()?;
+            list.add_partition_offset(topic, partition, Offset::End)
+                .expect("the end is an offset");
         }
     }
-    let mut open = ends.count();
-    if open == 0 {
-        return None;
-    }
-    let problem = (|| {
-        consumer.assign(&ends).map_err(|error| error.to_string())?;
-        let deadline = Instant::now() + PATIENCE;
-        while open > 0 {
-            match consumer.poll(deadline.saturating_duration_since(Instant::now())) {
-                Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
-                Some(Err(error)) => return Err(error.to_string()),
-                // Somebody writes to it, so there is something to read.
-                Some(Ok(_)) => return Ok(()),
-                None => return Err(format!("{open} of its partitions do not answer")),
-            }
-        }
-        Ok(())
-    })();
-    let _ = consumer.unassign();
-    let names: Vec<&str> = topics.iter().map(|&(topic, _)| topic).collect();
-    let names = names.join(", ");
-    problem.err().map(|problem| {
-        Line::fault(
-            PART,
-            format!("the input cannot be read ({problem}): grant this user READ on {names}, and look at the brokers' logs"),
-        )
-    })
+    list
 }
 
-/// Reads the group's offsets, as the service does when it is assigned partitions.
-fn group(
+/// Whether the inputs may be read, and the group's offsets.
+fn reading(
     consumer: &BaseConsumer<Listener>,
     kafka: &KafkaConfig,
     topics: &[(&str, usize)],
-) -> Option<Line> {
-    let mut wanted = TopicPartitionList::new();
-    for &(topic, count) in topics {
-        for partition in 0..i32::try_from(count).unwrap_or(i32::MAX) {
-            wanted.add_partition(topic, partition);
-        }
-    }
+) -> Vec<Line> {
+    let wanted = ends(topics);
     if wanted.count() == 0 {
-        return None;
+        return Vec::new();
     }
     let group = &kafka.group;
-    Some(match consumer.committed_offsets(wanted, PATIENCE) {
+    let forbidden = |problem: &KafkaError| {
+        Line::fault(
+            PART,
+            format!(
+                "the group {group} cannot be used ({problem}): grant this user READ on it, or set [kafka] group to another"
+            ),
+        )
+    };
+    let mut lines = Vec::new();
+    match stand_at(consumer, &wanted) {
+        Ok(()) => {}
+        Err(error) if error.rdkafka_error_code() == Some(Code::GroupAuthorizationFailed) => {
+            return vec![forbidden(&error)];
+        }
+        Err(error) => {
+            let names: Vec<&str> = topics.iter().map(|&(topic, _)| topic).collect();
+            lines.push(Line::fault(
+                PART,
+                format!(
+                    "the input cannot be read ({error}): grant this user READ on {}, and look at the brokers' logs",
+                    names.join(", ")
+                ),
+            ));
+        }
+    }
+    lines.push(match consumer.committed_offsets(wanted, PATIENCE) {
         Ok(offsets) => {
+            let committed =
+                |place: &TopicPartitionListElem<'_>| matches!(place.offset(), Offset::Offset(_));
             let begun = offsets
                 .elements()
                 .iter()
-                .filter(|found| matches!(found.offset(), Offset::Offset(_)))
+                .filter(|place| committed(place))
                 .count();
             Line::ok(
                 PART,
@@ -270,13 +266,33 @@ fn group(
                 ),
             )
         }
-        Err(error) => Line::fault(
-            PART,
-            format!(
-                "the group {group} cannot be used ({error}): grant this user READ on it, or set [kafka] group to another"
-            ),
-        ),
-    })
+        Err(error) => forbidden(&error),
+    });
+    lines
+}
+
+/// Stands at these places for a moment: whether a topic may be read shows nowhere else.
+fn stand_at(
+    consumer: &BaseConsumer<Listener>,
+    places: &TopicPartitionList,
+) -> Result<(), KafkaError> {
+    consumer.assign(places)?;
+    let deadline = Instant::now() + PATIENCE;
+    let mut open = places.count();
+    let result = loop {
+        if open == 0 {
+            break Ok(());
+        }
+        match consumer.poll(deadline.saturating_duration_since(Instant::now())) {
+            Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
+            Some(Err(error)) => break Err(error),
+            // Somebody writes to it, so there is something to read.
+            Some(Ok(_)) => break Ok(()),
+            None => break Err(KafkaError::MessageConsumption(Code::OperationTimedOut)),
+        }
+    };
+    consumer.unassign()?;
+    result
 }
 
 fn count(number: usize, what: &str) -> String {

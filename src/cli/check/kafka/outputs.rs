@@ -43,10 +43,12 @@ fn settings(config: &Config, topic: &str) -> Result<ConfigResource, KafkaError> 
     let asked = [ResourceSpecifier::Topic(topic)];
     let answer =
         tokio::runtime::Handle::current().block_on(admin.describe_configs(&asked, &options))?;
-    let first = answer.into_iter().next();
-    first
-        .unwrap_or(Err(Code::UnknownTopicOrPartition))
-        .map_err(KafkaError::AdminOp)
+    match answer.into_iter().next() {
+        Some(Ok(settings)) if !settings.entries.is_empty() => Ok(settings),
+        Some(Err(code)) => Err(KafkaError::AdminOp(code)),
+        // The crate passes over a topic's error, which then has no settings.
+        Some(Ok(_)) | None => Err(KafkaError::AdminOp(Code::TopicAuthorizationFailed)),
+    }
 }
 
 fn text<'a>(settings: &'a ConfigResource, name: &str) -> Option<&'a str> {
