@@ -176,6 +176,7 @@ fn cpu(
     let open = || {
         options(runtime)?
             .with_intra_threads(threads)?
+            // Threads that spin while they wait take the cores from those that tokenise and commit.
             .with_intra_op_spinning(false)?
             .commit_from_file(path)
     };
@@ -193,7 +194,8 @@ fn gpu(
 ) -> Result<(Session, String), ModelError> {
     let number = config.device_number;
     let id = i32::try_from(number).unwrap_or(i32::MAX);
-    let cuda = CUDA::default().with_device_id(id).build();
+    // Shortened to TF32, products would move probabilities by more than what a bundle was proven to keep.
+    let cuda = CUDA::default().with_device_id(id).with_tf32(false).build();
     let tensorrt = TensorRT::default().with_device_id(id).build();
     let (name, available, providers): (_, _, Vec<ExecutionProviderDispatch>) = match config.device {
         // What TensorRT has no operator for runs on CUDA.
