@@ -1,6 +1,7 @@
 //! The composition root: everything the service consists of, built, wired and drained here.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -13,7 +14,13 @@ use crate::metrics::Metrics;
 use crate::model::error::ModelError;
 use crate::model::scorer::Scorer;
 use crate::pipeline::{self, Pipeline, PipelineError};
+use crate::store::config::StoreConfig;
 use crate::store::{Store, StoreError};
+
+/// Between two attempts to reach Postgres at the start.
+const RECONNECT: Duration = Duration::from_secs(1);
+/// How long closing may take after the drain.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// What keeps the service from starting or from going on.
 #[derive(Debug, thiserror::Error)]
@@ -90,8 +97,7 @@ impl Service {
         );
         health.ready(Part::Model);
 
-        let store = Store::connect(&config.postgres).await?;
-        store.require_schema().await?;
+        let store = connect(&config.postgres, &health).await?;
         health.ready(Part::Postgres);
         let pipeline = Pipeline::start(pipeline::Setting {
             kafka: &config.kafka,
@@ -155,16 +161,44 @@ impl Service {
         self.health.stopping();
         let drained = self.pipeline.stop().await;
         self.stop.cancel();
-        for (name, result) in [
-            ("http", self.http.await.map(drop)),
-            ("upkeep", self.upkeep.await),
-        ] {
-            if let Err(error) = result {
-                tracing::warn!("{name} had ended by a panic: {error}");
+        let rest = async {
+            for (name, result) in [
+                ("http", self.http.await.map(drop)),
+                ("upkeep", self.upkeep.await),
+            ] {
+                if let Err(error) = result {
+                    tracing::warn!("{name} had ended by a panic: {error}");
+                }
             }
+            self.store.close().await;
+        };
+        // A server that has gone silent must not keep the process.
+        if tokio::time::timeout(CLOSE, rest).await.is_err() {
+            tracing::warn!("not everything was closed within {} s", CLOSE.as_secs());
         }
-        self.store.close().await;
         Ok(drained?)
+    }
+}
+
+/// Connects to a database with the right schema, waiting as long as it is only not available.
+async fn connect(config: &StoreConfig, health: &Health) -> Result<Store, AppError> {
+    let mut told = false;
+    loop {
+        let attempt = async {
+            let store = Store::connect(config).await?;
+            store.require_schema().await?;
+            Ok::<Store, StoreError>(store)
+        };
+        match attempt.await {
+            Err(error) if error.is_retryable() => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!("waiting: {error}");
+                }
+                health.not_ready(Part::Postgres, error.to_string());
+                tokio::time::sleep(RECONNECT).await;
+            }
+            result => return Ok(result?),
+        }
     }
 }
 

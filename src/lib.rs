@@ -17,6 +17,7 @@ pub mod model;
 pub mod nearby;
 pub mod pipeline;
 pub mod record;
+pub mod refusal;
 pub mod replay;
 pub mod store;
 pub mod train;

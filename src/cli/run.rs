@@ -23,7 +23,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<End> {
     let config = args.config.load()?;
     log::start(&config.log);
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
-    runtime.block_on(async {
+    let end = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be awaited")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C cannot be awaited")?;
         let mut service = tokio::select! {
@@ -46,5 +46,8 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<End> {
         drained?;
         tracing::info!("stopped");
         Ok(End::Done)
-    })
+    });
+    // A model that is still being loaded must not keep the process.
+    runtime.shutdown_background();
+    end
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::Offset;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use tokio::runtime::Handle;
 
@@ -18,6 +18,8 @@ use crate::store::{Store, StoreError};
 
 /// For each request about offsets.
 const REQUEST: Duration = Duration::from_secs(10);
+/// For raising the epochs, which waits for a chunk that a predecessor is writing: the group must not be kept waiting longer.
+const CLAIM: Duration = Duration::from_secs(20);
 
 /// Why partitions cannot be begun.
 pub(super) enum Hindrance {
@@ -44,15 +46,19 @@ impl Claim {
         partitions: &BTreeSet<TopicPartition>,
     ) -> Result<(), Hindrance> {
         let wanted: Vec<TopicPartition> = partitions.iter().cloned().collect();
-        let claimed = self
-            .runtime
-            .block_on(self.store.claim(&self.instance, &wanted));
-        let epochs = claimed.map_err(|error| match error {
-            error @ StoreError::Unavailable { .. } => {
-                Hindrance::Later(Part::Postgres, error.to_string())
+        let claiming =
+            async { tokio::time::timeout(CLAIM, self.store.claim(&self.instance, &wanted)).await };
+        let epochs = match self.runtime.block_on(claiming) {
+            Ok(Ok(epochs)) => epochs,
+            Ok(Err(error @ StoreError::Unavailable { .. })) => {
+                return Err(Hindrance::Later(Part::Postgres, error.to_string()));
             }
-            error => Hindrance::Fatal(error.into()),
-        })?;
+            Ok(Err(error)) => return Err(Hindrance::Fatal(error.into())),
+            Err(_) => {
+                let said = format!("Postgres did not answer within {} s", CLAIM.as_secs());
+                return Err(Hindrance::Later(Part::Postgres, said));
+            }
+        };
 
         let later = |error: KafkaError| {
             Hindrance::Later(
@@ -64,13 +70,32 @@ impl Claim {
             .committed_offsets(list_of(partitions), REQUEST)
             .map_err(later)?;
         let mut positions = BTreeMap::new();
+        let mut first_choices = list_of([]);
         for partition in partitions {
-            let found = committed.find_partition(&partition.topic, partition.partition);
-            let offset = match found.map(|element| element.offset()) {
-                Some(Offset::Offset(offset)) => offset,
-                _ => self.first_offset(consumer, partition).map_err(later)?,
+            let (topic, number) = (&*partition.topic, partition.partition);
+            let Some(found) = committed.find_partition(topic, number) else {
+                let said = format!("the committed offset of {partition} was not answered");
+                return Err(Hindrance::Later(Part::Kafka, said));
+            };
+            found.error().map_err(later)?;
+            let offset = match found.offset() {
+                Offset::Offset(offset) => offset,
+                _ => {
+                    let first = self.first_offset(consumer, partition).map_err(later)?;
+                    first_choices
+                        .add_partition_offset(topic, number, Offset::Offset(first))
+                        .map_err(later)?;
+                    first
+                }
             };
             positions.insert(partition.clone(), offset);
+        }
+        if self.start == Start::Latest && first_choices.count() > 0 {
+            // Else a message that came after this choice would be skipped by the next one, should this instance end before
+            // its first commit.
+            consumer
+                .commit(&first_choices, CommitMode::Sync)
+                .map_err(later)?;
         }
         let mut places = list_of([]);
         for (partition, offset) in &positions {

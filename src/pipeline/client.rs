@@ -1,5 +1,7 @@
 //! The settings every Kafka client of the service begins with.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 
 use super::config::{BatchConfig, KafkaConfig, Start};
@@ -53,6 +55,16 @@ pub(super) fn consumer(config: &KafkaConfig, batch: &BatchConfig) -> ClientConfi
     client
 }
 
+/// The option that bounds a transaction, and its value in milliseconds.
+const TRANSACTION_TIMEOUT: (&str, &str) = ("transaction.timeout.ms", "15000");
+
+/// How long a transaction may be open before the broker ends it.
+pub(super) fn transaction_timeout(config: &KafkaConfig) -> Duration {
+    let (option, default) = TRANSACTION_TIMEOUT;
+    let value = config.client.get(option).map_or(default, String::as_str);
+    Duration::from_millis(value.parse().unwrap_or(15_000))
+}
+
 /// The transactional producer of outcomes, for records of up to `max_record_bytes`.
 #[must_use]
 pub(super) fn producer(config: &KafkaConfig, max_record_bytes: usize) -> ClientConfig {
@@ -62,7 +74,9 @@ pub(super) fn producer(config: &KafkaConfig, max_record_bytes: usize) -> ClientC
         .set("compression.type", "lz4")
         // A transaction begins when all that goes into it is at hand, so it takes milliseconds. What a killed instance left
         // open holds up its successor for as long as this.
-        .set("transaction.timeout.ms", "15000")
+        .set(TRANSACTION_TIMEOUT.0, TRANSACTION_TIMEOUT.1)
+        // No batch may be larger than what the topics take of a single record.
+        .set("batch.size", max_record_bytes.min(1_000_000).to_string())
         // The client counts a record before compression and with its framing.
         .set(
             "message.max.bytes",

@@ -167,6 +167,13 @@ impl KafkaConfig {
                 return Err(format!("[kafka] {name} is empty"));
             }
         }
+        if let Some(value) = self.client.get("max.poll.interval.ms")
+            && value.parse::<u64>().is_ok_and(|value| value < 120_000)
+        {
+            return Err(format!(
+                "[kafka.client] max.poll.interval.ms = {value} is less than handing partitions over may take: at least 120000"
+            ));
+        }
         match REFUSED
             .iter()
             .find(|(option, _)| self.client.contains_key(*option))

@@ -150,7 +150,8 @@ impl Encoder {
             ("ce_time", time(when)),
         ];
         let passed_on = raw.headers.iter().filter_map(|(name, value)| {
-            let value = value.clone().filter(|value| value.len() <= MAX_HEADER)?;
+            let most = MAX_HEADER.min(self.max_bytes / 16);
+            let value = value.clone().filter(|value| value.len() <= most)?;
             PASSED_ON
                 .contains(&&*name.to_ascii_lowercase())
                 .then(|| (name.clone(), value))

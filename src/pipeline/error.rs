@@ -1,15 +1,13 @@
 //! What ends the pipeline: everything else is retried, dead-lettered or read again.
 
-use rdkafka::error::KafkaError;
-
 use crate::store::StoreError;
 
 /// Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
     /// librdkafka refuses the settings.
-    #[error("Kafka's client cannot be made: {0}; check [kafka] and [kafka.client]")]
-    Client(#[source] KafkaError),
+    #[error("{0} in [kafka.client]")]
+    Client(String),
     /// The topics cannot be read, and waiting would not help.
     #[error("the input cannot be read: {0}")]
     Input(String),

@@ -240,8 +240,15 @@ impl Commit<'_> {
     }
 
     /// The chunk stands in both sinks.
+    ///
+    /// Where that took so long that its assignment ended meanwhile, its partitions may have been begun anew from offsets
+    /// that did not know of it yet: then they are begun once more, before anything that follows is committed.
     pub(super) fn committed(self, offsets: &Offsets) {
         let mut state = self.flight.lock();
+        if !self.counts(&state) {
+            self.flight.begin_assignment();
+            state.restart = true;
+        }
         for (partition, range) in &offsets.0 {
             if let Some(position) = state.positions.get_mut(partition) {
                 *position = range.end;
@@ -324,6 +331,17 @@ mod tests {
         let commit = flight.enter(flight.current()).unwrap();
         assert!(!flight.hand_over(None, Duration::ZERO));
         assert!(commit.membership().is_none());
+    }
+
+    #[test]
+    fn a_commit_that_ends_after_its_assignment_has_everything_read_again() {
+        let flight = Flight::new();
+        let commit = flight.enter(flight.current()).unwrap();
+        flight.lose();
+        let begun_anew = flight.current();
+        commit.committed(&Offsets::default());
+        assert!(!flight.is_current(begun_anew));
+        assert!(flight.take_restart());
     }
 
     #[test]

@@ -13,7 +13,8 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use super::flight::Flight;
 use crate::record::TopicPartition;
 
-/// How long handing over waits for the chunk that is being committed. Each of its steps is bounded by less.
+/// How long handing over waits for the chunk that is being committed. Should it take longer, it is fenced: whoever takes the
+/// partitions over raises their epochs, and the group's generation moves on.
 const HAND_OVER: Duration = Duration::from_secs(60);
 
 /// What the rebalance callbacks leave for the consuming thread, on which they run.
@@ -34,6 +35,8 @@ struct State {
     ends: BTreeMap<TopicPartition, i64>,
     /// An error that the client reported and that may pass.
     trouble: Option<String>,
+    /// Why a rebalance could not be followed: without that the group waits for this member in vain.
+    broken: Option<String>,
 }
 
 impl Group {
@@ -99,6 +102,11 @@ impl Group {
         self.lock().trouble.take()
     }
 
+    /// Why a rebalance could not be followed, if one could not.
+    pub(super) fn broken(&self) -> Option<String> {
+        self.lock().broken.clone()
+    }
+
     fn partitions(&self, list: &TopicPartitionList) -> BTreeSet<TopicPartition> {
         list.elements()
             .iter()
@@ -117,22 +125,26 @@ impl Group {
         consumer: &BaseConsumer<Self>,
         list: &TopicPartitionList,
     ) -> Result<(), KafkaError> {
-        if let Some(metadata) = consumer.group_metadata() {
+        // In this order: what was read before the assignment is known not to be lost belongs to a member in good standing.
+        let metadata = consumer.group_metadata();
+        if let Some(metadata) = metadata.filter(|_| !consumer.assignment_lost()) {
             self.flight.join(metadata);
         }
         let assigned = self.partitions(list);
+        tracing::info!(partitions = %names(&assigned), "partitions assigned");
+        {
+            let mut state = self.lock();
+            state.owned.extend(assigned.iter().cloned());
+            state.pending.extend(assigned);
+        }
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(list)?,
             _ => consumer.assign(list)?,
         }
-        if list.count() > 0 {
-            consumer.pause(list)?;
+        if list.count() == 0 {
+            return Ok(());
         }
-        tracing::info!(partitions = %names(&assigned), "partitions assigned");
-        let mut state = self.lock();
-        state.owned.extend(assigned.iter().cloned());
-        state.pending.extend(assigned);
-        Ok(())
+        consumer.pause(list)
     }
 
     /// Hands partitions over, after the chunk that is being committed. What remains is begun anew, since chunks that were
@@ -143,10 +155,11 @@ impl Group {
         list: &TopicPartitionList,
     ) -> Result<(), KafkaError> {
         let revoked = self.partitions(list);
+        let metadata = consumer.group_metadata();
         if consumer.assignment_lost() {
             tracing::warn!(partitions = %names(&revoked), "partitions lost: the group went on without this instance");
             self.flight.lose();
-        } else if !self.flight.hand_over(consumer.group_metadata(), HAND_OVER) {
+        } else if !self.flight.hand_over(metadata, HAND_OVER) {
             tracing::warn!(
                 "a chunk was still being committed after {} s: its partitions are handed over, and it is fenced",
                 HAND_OVER.as_secs()
@@ -163,15 +176,14 @@ impl Group {
         self.flight.forget(&revoked);
         tracing::info!(partitions = %names(&revoked), "partitions handed over");
         match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => {
-                let rest = list_of(&self.owned());
-                if rest.count() > 0 {
-                    consumer.pause(&rest)?;
-                }
-                consumer.incremental_unassign(list)
-            }
-            _ => consumer.unassign(),
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(list)?,
+            _ => consumer.unassign()?,
         }
+        let rest = list_of(&self.owned());
+        if rest.count() == 0 {
+            return Ok(());
+        }
+        consumer.pause(&rest)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -223,8 +235,7 @@ impl ConsumerContext for Group {
             _ => self.revoke(consumer, list),
         };
         if let Err(error) = result {
-            // librdkafka then gives the partitions back with the next rebalance.
-            tracing::error!("a rebalance could not be followed: {error}");
+            self.lock().broken = Some(error.to_string());
         }
     }
 }

@@ -5,11 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::DateTime;
-use rdkafka::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers, Message as _};
+use rdkafka::message::Message as _;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
@@ -23,9 +21,12 @@ use super::error::PipelineError;
 use super::flight::Flight;
 use super::group::{Group, list_of};
 use super::lag::Lag;
+use super::missing::Missing;
+use super::raw::detach;
 use crate::health::{Health, Part};
 use crate::metrics::{Metrics, Stage, Target};
-use crate::record::{Chunk, Origin, RawMessage, TopicPartition};
+use crate::record::{Assignment, Chunk, RawMessage, TopicPartition};
+use crate::refusal;
 use crate::store::Store;
 
 /// How long a poll waits at most, so that the thread notices what else it has to do.
@@ -57,6 +58,7 @@ pub(super) struct Ingest {
     held: bool,
     retry_at: Instant,
     rebalances: u64,
+    missing: Missing,
 }
 
 /// Everything [`Ingest::new`] needs.
@@ -88,7 +90,7 @@ impl Ingest {
         let group = Group::new(Arc::clone(&setting.flight), topics);
         let consumer = client::consumer(setting.kafka, setting.batch)
             .create_with_context(group)
-            .map_err(PipelineError::Client)?;
+            .map_err(|error| PipelineError::Client(refusal::of_client(&error)))?;
         Ok(Self {
             consumer,
             flight: setting.flight,
@@ -109,6 +111,7 @@ impl Ingest {
             held: false,
             retry_at: Instant::now(),
             rebalances: 0,
+            missing: Missing::default(),
         })
     }
 
@@ -125,16 +128,18 @@ impl Ingest {
             .map_err(|error| PipelineError::Input(error.to_string()))?;
         let mut out = Some(out);
         while !drained.is_cancelled() {
+            // Read before anything else: should it end meanwhile, what this round collects under it is void.
+            let assignment = self.flight.current();
             if out.is_some() && stop.is_cancelled() {
                 // Nobody waits for what is being collected: it is read again by whoever comes next.
                 out = None;
                 self.collector.clear();
             }
-            self.follow_group(out.is_some())?;
+            self.follow_group(out.is_some(), assignment)?;
             if let Some(message) = self.poll()?
                 && out.is_some()
             {
-                self.take(message);
+                self.take(message, assignment);
             }
             if let Some(sender) = &out
                 && !self.offer(sender)
@@ -148,13 +153,22 @@ impl Ingest {
     }
 
     /// Does what has come up since the last time: a restart, partitions to begin, trouble, the lag.
-    fn follow_group(&mut self, consuming: bool) -> Result<(), PipelineError> {
+    fn follow_group(
+        &mut self,
+        consuming: bool,
+        assignment: Assignment,
+    ) -> Result<(), PipelineError> {
         let group = Arc::clone(self.consumer.client().context());
+        if let Some(reason) = group.broken() {
+            return Err(PipelineError::Input(format!(
+                "a rebalance of the group could not be followed: {reason}"
+            )));
+        }
         if self.flight.take_restart() {
             group.restart();
             self.pause(&group.owned())?;
         }
-        self.collector.keep_only(self.flight.current());
+        self.collector.keep_only(assignment);
         let rebalances = group.rebalances();
         if rebalances != self.rebalances {
             self.metrics.rebalances.inc_by(rebalances - self.rebalances);
@@ -173,6 +187,8 @@ impl Ingest {
             Instant::now(),
         );
 
+        self.missing
+            .look(&self.consumer, self.decoders.keys(), &self.health)?;
         let pending = group.pending();
         if consuming && !pending.is_empty() && Instant::now() >= self.retry_at {
             match self.claim.begin(&self.consumer, &self.flight, &pending) {
@@ -197,7 +213,11 @@ impl Ingest {
                 }
             }
         }
-        if self.rebalances > 0 && group.pending().is_empty() && self.is_reachable() {
+        if self.rebalances > 0
+            && !self.missing.is_suspected()
+            && group.pending().is_empty()
+            && self.is_reachable()
+        {
             self.health.ready(Part::Kafka);
         }
         Ok(())
@@ -217,7 +237,7 @@ impl Ingest {
     }
 
     /// The next message, if one comes before there is something else to do.
-    fn poll(&self) -> Result<Option<RawMessage>, PipelineError> {
+    fn poll(&mut self) -> Result<Option<RawMessage>, PipelineError> {
         let wait = match self.collector.due_in(Instant::now()) {
             Some(left) => left.clamp(OVERDUE_POLL, POLL),
             None => POLL,
@@ -235,15 +255,12 @@ impl Ingest {
     }
 
     /// Tells what passes from what does not.
-    fn judge(&self, error: KafkaError) -> Result<(), PipelineError> {
+    fn judge(&mut self, error: KafkaError) -> Result<(), PipelineError> {
         use RDKafkaErrorCode as Code;
         match error.rdkafka_error_code() {
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
-                let topics: Vec<&str> = self.decoders.keys().map(String::as_str).collect();
-                Err(PipelineError::Input(format!(
-                    "a topic does not exist or was deleted (of {}); create it or correct [[input]]",
-                    topics.join(", ")
-                )))
+                self.missing.suspect();
+                Ok(())
             }
             Some(
                 Code::TopicAuthorizationFailed
@@ -268,7 +285,7 @@ impl Ingest {
     }
 
     /// Decodes a message and adds it to the chunk being collected.
-    fn take(&mut self, raw: RawMessage) {
+    fn take(&mut self, raw: RawMessage, assignment: Assignment) {
         let Some(decoder) = self.decoders.get(&*raw.origin.topic) else {
             return;
         };
@@ -276,7 +293,7 @@ impl Ingest {
         self.metrics
             .add_messages(&raw.origin.topic, 1, bytes as u64);
         self.collector
-            .add(decoder.decode(raw), self.flight.current(), Instant::now());
+            .add(decoder.decode(raw), assignment, Instant::now());
     }
 
     /// Hands the chunk over if it is full or due and there is room; tells whether anybody still takes chunks.
@@ -339,6 +356,7 @@ impl Ingest {
             && let Err(error) = self.consumer.resume(&list_of(&self.flowing()))
         {
             tracing::warn!("fetching cannot be resumed: {error}");
+            self.flight.lose();
             self.consumer.context().restart();
         }
     }
@@ -359,36 +377,5 @@ impl Ingest {
         self.consumer
             .pause(&list_of(partitions))
             .map_err(|error| PipelineError::Input(error.to_string()))
-    }
-}
-
-/// A message of our own, without the client's memory behind it.
-fn detach(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> RawMessage {
-    let milliseconds = match message.timestamp() {
-        Timestamp::CreateTime(milliseconds) | Timestamp::LogAppendTime(milliseconds) => {
-            milliseconds
-        }
-        Timestamp::NotAvailable => 0,
-    };
-    RawMessage {
-        origin: Origin {
-            topic: Arc::clone(topic),
-            partition: message.partition(),
-            offset: message.offset(),
-        },
-        kafka_time: DateTime::from_timestamp_millis(milliseconds).unwrap_or_default(),
-        key: message.key().map(bytes::Bytes::copy_from_slice),
-        headers: message.headers().map_or_else(Vec::new, |headers| {
-            headers
-                .iter()
-                .map(|header| {
-                    (
-                        header.key.to_owned(),
-                        header.value.map(bytes::Bytes::copy_from_slice),
-                    )
-                })
-                .collect()
-        }),
-        payload: message.payload().map(bytes::Bytes::copy_from_slice),
     }
 }

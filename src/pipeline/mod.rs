@@ -17,7 +17,9 @@ mod group;
 mod infer;
 mod ingest;
 mod lag;
+mod missing;
 mod outbox;
+mod raw;
 mod sink;
 mod tokenize;
 
@@ -57,6 +59,9 @@ const GRACE: Duration = Duration::from_secs(3);
 const DRAIN: Duration = Duration::from_secs(30);
 /// Kafka's own default for the largest record of a topic, in bytes, less room for framing.
 const DEFAULT_RECORD_BYTES: usize = 1_000_000;
+
+/// librdkafka sends nothing above 1,000,000,000 bytes.
+const LARGEST_RECORD_BYTES: usize = 900_000_000;
 
 /// Everything the pipeline needs.
 pub struct Setting<'a> {
@@ -258,9 +263,11 @@ async fn record_limit(kafka: &KafkaConfig, output: &OutputConfig) -> usize {
     };
     match asked.await {
         // Kafka counts a whole batch, with its header.
-        Some(limit) => limit.saturating_sub(limit / 50 + 1_024).max(4_096),
+        Some(limit) => limit
+            .saturating_sub(limit / 50 + 1_024)
+            .clamp(4_096, LARGEST_RECORD_BYTES),
         None => {
-            tracing::debug!(
+            tracing::warn!(
                 "the output topics' max.message.bytes cannot be read; records are kept under {DEFAULT_RECORD_BYTES} bytes"
             );
             DEFAULT_RECORD_BYTES

@@ -1,33 +1,37 @@
 //! The transactional producer: a chunk's records and offsets appear in Kafka together, or not at all.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::client;
 use super::config::KafkaConfig;
 use super::encode::Record;
 use super::error::PipelineError;
 use crate::record::Offsets;
+use crate::refusal;
 
 /// For each step of a transaction; the client retries within it.
-const STEP: Duration = Duration::from_secs(15);
+const STEP: Duration = Duration::from_secs(10);
 /// A step whose time ran out is asked again so often: its result is unknown until it answers.
-const ASKS: u32 = 8;
+const ASKS: u32 = 6;
 /// Between two looks at a full queue.
 const QUEUE_WAIT: Duration = Duration::from_millis(2);
 
-/// Why a transaction did not commit. Nothing of it is visible to a `read_committed` reader in any case.
+/// Why a transaction is not known to have committed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The group has moved on: newer metadata may do, if the partitions are still owned.
+    /// Nothing of it is visible. The group has moved on: newer metadata may do, if the partitions are still owned.
     Generation(String),
-    /// It may work later.
+    /// Nothing of it is visible. It may work later.
     Later(String),
+    /// It may have committed. Only the committed offsets tell: the chunk must be read again from there, never sent again.
+    Unknown(String),
     /// It never will.
     Fatal(PipelineError),
 }
@@ -36,7 +40,39 @@ pub(super) enum Failure {
 pub(super) struct Outbox {
     config: KafkaConfig,
     max_record_bytes: usize,
-    producer: Option<ThreadedProducer<DefaultProducerContext>>,
+    producer: Option<ThreadedProducer<Deliveries>>,
+    deliveries: Deliveries,
+}
+
+/// Keeps the first error of a delivery: the transaction's own only says that there was one.
+#[derive(Clone, Default)]
+pub(super) struct Deliveries(Arc<Mutex<Option<KafkaError>>>);
+
+impl Deliveries {
+    fn take(&self) -> Option<KafkaError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert_with(|| error.clone());
+        }
+    }
+}
+
+/// How far a transaction came.
+enum Broken {
+    /// It had not been asked to commit.
+    Before(KafkaError),
+    /// It had.
+    Commit(KafkaError),
 }
 
 impl Outbox {
@@ -45,66 +81,113 @@ impl Outbox {
             config,
             max_record_bytes,
             producer: None,
+            deliveries: Deliveries::default(),
         }
     }
 
-    /// Makes the producer ready: whatever a forerunner of this instance left open is aborted, and the forerunner fenced.
-    pub(super) fn open(&mut self) -> Result<(), Failure> {
-        if self.producer.is_some() {
-            return Ok(());
-        }
-        let producer: ThreadedProducer<DefaultProducerContext> =
-            client::producer(&self.config, self.max_record_bytes)
-                .create()
-                .map_err(|error| Failure::Fatal(PipelineError::Client(error)))?;
-        match producer.init_transactions(STEP) {
-            Ok(()) => {
-                self.producer = Some(producer);
-                Ok(())
+    /// Makes the producer ready: whatever a forerunner of this instance left open is resolved, and the forerunner fenced.
+    pub(super) fn open(&mut self) -> Result<&ThreadedProducer<Deliveries>, Failure> {
+        let producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => {
+                let producer: ThreadedProducer<Deliveries> =
+                    client::producer(&self.config, self.max_record_bytes)
+                        .create_with_context(self.deliveries.clone())
+                        .map_err(|error| {
+                            Failure::Fatal(PipelineError::Client(refusal::of_client(&error)))
+                        })?;
+                producer
+                    .init_transactions(STEP)
+                    .map_err(|error| self.judge(&error))?;
+                producer
             }
-            Err(error) => Err(self.judge(&error)),
-        }
+        };
+        Ok(self.producer.insert(producer))
     }
 
-    /// Writes the records and commits the offsets, under the group's metadata, in one transaction.
+    /// Writes the records and commits the offsets, under the group's metadata, in one transaction. A step that does not
+    /// answer is asked again as long as `patient` says so.
     pub(super) fn commit(
         &mut self,
         records: &[Record<'_>],
         offsets: &Offsets,
         metadata: &ConsumerGroupMetadata,
+        patient: impl Fn() -> bool,
     ) -> Result<(), Failure> {
-        self.open()?;
-        let Some(producer) = &self.producer else {
-            return Err(Failure::Later("there is no producer".to_owned()));
-        };
-        let Err(error) = transact(producer, records, offsets, metadata) else {
+        self.deliveries.take();
+        let producer = self.open()?;
+        let begun = Instant::now();
+        let Err(broken) = transact(producer, records, offsets, metadata, &patient) else {
             return Ok(());
         };
-        let failure = self.judge(&error);
-        self.clean_up(&error);
+        let failure = self.judge_transaction(&broken, begun.elapsed());
+        match &failure {
+            // A new producer of the same transactional id resolves what this one has left open, so that the committed
+            // offsets can be read.
+            Failure::Unknown(_) => {
+                self.producer = None;
+                if let Err(failure) = self.open() {
+                    tracing::debug!("the producer is not open again yet: {failure:?}");
+                }
+            }
+            _ => self.abort(&broken, &patient),
+        }
         Err(failure)
     }
 
     /// Brings the producer back to where a transaction can begin, or gives it up.
-    fn clean_up(&mut self, error: &KafkaError) {
+    fn abort(&mut self, broken: &Broken, patient: &impl Fn() -> bool) {
+        let (Broken::Before(error) | Broken::Commit(error)) = broken;
         let fatal = matches!(error, KafkaError::Transaction(error) if error.is_fatal());
         if !fatal
             && let Some(producer) = &self.producer
-            && asked_again(|| producer.abort_transaction(STEP)).is_ok()
+            && asked_again(patient, || producer.abort_transaction(STEP)).is_ok()
         {
             return;
         }
-        // A new producer of the same transactional id first resolves what this one has left open.
         self.producer = None;
     }
 
+    fn judge_transaction(&self, broken: &Broken, took: Duration) -> Failure {
+        let (Broken::Before(error) | Broken::Commit(error)) = broken;
+        let fenced = matches!(
+            error.rdkafka_error_code(),
+            Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
+        );
+        if fenced && took >= client::transaction_timeout(&self.config) {
+            // Its own time-out ended the transaction, which looks as if another producer had.
+            return Failure::Unknown(format!("the transaction took {} s", took.as_secs()));
+        }
+        let aborts = matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort());
+        if matches!(broken, Broken::Commit(_)) && !aborts && !fenced {
+            return Failure::Unknown(said(error));
+        }
+        match self.deliveries.take() {
+            Some(delivery) => self.judge_delivery(&delivery, error),
+            None => self.judge(error),
+        }
+    }
+
+    /// What a delivery's error says of the transaction that it broke.
+    fn judge_delivery(&self, delivery: &KafkaError, error: &KafkaError) -> Failure {
+        match delivery.rdkafka_error_code() {
+            Some(
+                code @ (Code::MessageSizeTooLarge
+                | Code::InvalidRecord
+                | Code::InvalidMessage
+                | Code::PolicyViolation),
+            ) => Failure::Fatal(PipelineError::Output(format!(
+                "an output topic does not take a record ({code}); check its max.message.bytes, and that it is not compacted"
+            ))),
+            // The transaction ended first, for its own reason.
+            Some(Code::PurgeQueue | Code::PurgeInflight) | None => self.judge(error),
+            Some(_) => self.judge(delivery),
+        }
+    }
+
     fn judge(&self, error: &KafkaError) -> Failure {
-        let code = error.rdkafka_error_code();
-        let said = match error {
-            KafkaError::Transaction(error) => error.string(),
-            error => error.to_string(),
-        };
-        match code {
+        let said = said(error);
+        match error.rdkafka_error_code() {
             Some(
                 Code::IllegalGeneration
                 | Code::UnknownMemberId
@@ -135,32 +218,39 @@ impl Outbox {
     }
 }
 
+fn said(error: &KafkaError) -> String {
+    match error {
+        KafkaError::Transaction(error) => error.string(),
+        error => error.to_string(),
+    }
+}
+
 fn transact(
-    producer: &ThreadedProducer<DefaultProducerContext>,
+    producer: &ThreadedProducer<Deliveries>,
     records: &[Record<'_>],
     offsets: &Offsets,
     metadata: &ConsumerGroupMetadata,
-) -> Result<(), KafkaError> {
-    producer.begin_transaction()?;
-    for record in records {
-        send(producer, record)?;
-    }
-    let mut next = TopicPartitionList::new();
-    for (partition, range) in &offsets.0 {
-        next.add_partition_offset(
-            &partition.topic,
-            partition.partition,
-            rdkafka::Offset::Offset(range.end),
-        )?;
-    }
-    asked_again(|| producer.send_offsets_to_transaction(&next, metadata, STEP))?;
-    asked_again(|| producer.commit_transaction(STEP))
+    patient: &impl Fn() -> bool,
+) -> Result<(), Broken> {
+    let before = || -> Result<(), KafkaError> {
+        producer.begin_transaction()?;
+        for record in records {
+            send(producer, record)?;
+        }
+        let mut next = TopicPartitionList::new();
+        for (partition, range) in &offsets.0 {
+            let (topic, number) = (&*partition.topic, partition.partition);
+            next.add_partition_offset(topic, number, Offset::Offset(range.end))?;
+        }
+        asked_again(patient, || {
+            producer.send_offsets_to_transaction(&next, metadata, STEP)
+        })
+    };
+    before().map_err(Broken::Before)?;
+    asked_again(patient, || producer.commit_transaction(STEP)).map_err(Broken::Commit)
 }
 
-fn send(
-    producer: &ThreadedProducer<DefaultProducerContext>,
-    record: &Record<'_>,
-) -> Result<(), KafkaError> {
+fn send(producer: &ThreadedProducer<Deliveries>, record: &Record<'_>) -> Result<(), KafkaError> {
     let headers = record.headers.iter().fold(
         OwnedHeaders::new_with_capacity(record.headers.len()),
         |headers, (key, value)| {
@@ -188,11 +278,14 @@ fn send(
 }
 
 /// Repeats a step that the client says may be repeated: after a time-out its result is unknown until it answers.
-fn asked_again(mut step: impl FnMut() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
+fn asked_again(
+    patient: &impl Fn() -> bool,
+    mut step: impl FnMut() -> Result<(), KafkaError>,
+) -> Result<(), KafkaError> {
     let may_ask = |error: &RDKafkaError| error.is_retriable() && !error.txn_requires_abort();
     for _ in 1..ASKS {
         match step() {
-            Err(KafkaError::Transaction(error)) if may_ask(&error) => {
+            Err(KafkaError::Transaction(error)) if may_ask(&error) && patient() => {
                 tracing::warn!("asking again about a step of the transaction: {error}");
             }
             result => return result,

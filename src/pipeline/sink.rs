@@ -20,6 +20,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause that nothing interrupts.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+/// For writing a chunk to Postgres: more than the longest statement and the longest wait for a lock may take there.
+const WRITE: Duration = Duration::from_secs(75);
 /// How long a rebalance may take to bring the metadata of the next generation.
 const NEXT_GENERATION: Duration = Duration::from_secs(10);
 
@@ -82,10 +84,13 @@ impl Sink {
     /// once.
     fn open(&mut self, chunks: &mpsc::Receiver<ScoredChunk>) -> Result<(), PipelineError> {
         let mut pause = FIRST_PAUSE;
-        while let Err(failure) = self.outbox.open() {
+        loop {
+            let Err(failure) = self.outbox.open() else {
+                return Ok(());
+            };
             match failure {
                 Failure::Fatal(error) => return Err(error),
-                Failure::Generation(said) | Failure::Later(said) => {
+                Failure::Generation(said) | Failure::Later(said) | Failure::Unknown(said) => {
                     self.health.not_ready(
                         Part::Kafka,
                         format!("the transactional producer cannot be opened: {said}"),
@@ -93,13 +98,12 @@ impl Sink {
                 }
             }
             if chunks.is_closed() {
-                break;
+                return Ok(());
             }
             self.metrics.retries.of(Target::Kafka).inc();
             std::thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_SLEEP);
         }
-        Ok(())
     }
 
     fn commit(&mut self, chunk: &ScoredChunk, commit: &Commit<'_>) -> Result<End, PipelineError> {
@@ -130,10 +134,18 @@ impl Sink {
     ) -> Result<Option<Abandoned>, PipelineError> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self
-                .runtime
-                .block_on(self.store.write_chunk(chunk, &commit.epochs))
-            {
+            let writing = async {
+                let write = self.store.write_chunk(chunk, &commit.epochs);
+                // A server that has gone silent would never answer.
+                tokio::time::timeout(WRITE, write)
+                    .await
+                    .unwrap_or_else(|_| {
+                        Err(StoreError::Unavailable {
+                            problem: format!("no answer within {} s", WRITE.as_secs()),
+                        })
+                    })
+            };
+            match self.runtime.block_on(writing) {
                 Ok(()) => {
                     self.health.ready(Part::Postgres);
                     return Ok(None);
@@ -175,9 +187,11 @@ impl Sink {
         };
         loop {
             let begun = Instant::now();
+            let patient = || commit.may_retry();
+            let metadata = &membership.metadata;
             match self
                 .outbox
-                .commit(&records, &chunk.offsets, &membership.metadata)
+                .commit(&records, &chunk.offsets, metadata, patient)
             {
                 Ok(()) => {
                     self.metrics
@@ -192,6 +206,12 @@ impl Sink {
                         Some(newer) => membership = newer,
                         None => return Ok(Some(Abandoned::Revoked)),
                     }
+                }
+                Err(Failure::Unknown(said)) => {
+                    tracing::warn!(
+                        "whether a transaction has committed is not known ({said}): the committed offsets will tell"
+                    );
+                    return Ok(Some(Abandoned::Failed));
                 }
                 Err(Failure::Later(said)) => {
                     self.health

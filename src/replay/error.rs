@@ -18,8 +18,8 @@ pub enum ReplayError {
     NoSuchColumn { file: String, column: String },
     #[error("columns are numbered from 1: '{0}' is none")]
     ColumnZero(String),
-    #[error("librdkafka refuses these client settings: {0}")]
-    Client(#[source] rdkafka::error::KafkaError),
+    #[error("{}", crate::refusal::of_client(.0))]
+    Client(rdkafka::error::KafkaError),
     #[error("no Kafka broker answers ({0}): check the address, and that the broker runs")]
     Unreachable(#[source] rdkafka::error::KafkaError),
     #[error(

@@ -18,6 +18,7 @@ use super::report::Line;
 use crate::config::Config;
 use crate::pipeline::client;
 use crate::pipeline::config::KafkaConfig;
+use crate::refusal;
 
 const PART: &str = "kafka";
 
@@ -61,7 +62,7 @@ pub(super) fn check(config: &Config) -> Vec<Line> {
         .set("enable.partition.eof", "true");
     let consumer: BaseConsumer<Listener> = match settings.create_with_context(Listener::default()) {
         Ok(consumer) => consumer,
-        Err(error) => return vec![Line::fault(PART, refused(&error))],
+        Err(error) => return vec![Line::fault(PART, refusal::of_client(&error))],
     };
     let mut lines = vec![connection(&consumer, kafka)];
     if !lines.iter().all(Line::is_ok) {
@@ -98,17 +99,6 @@ pub(super) fn check(config: &Config) -> Vec<Line> {
     lines.extend(outputs::check(config, &writable));
     lines.push(transactions::check(kafka));
     lines
-}
-
-/// A client that cannot be made. Not by the error's own words, which hold the option's value: it may be a password.
-fn refused(error: &KafkaError) -> String {
-    match error {
-        KafkaError::ClientConfig(_, description, option, _) => format!(
-            "librdkafka does not take the option {option} ({}): correct it in [kafka.client]",
-            description.trim_end_matches('.')
-        ),
-        error => format!("the client cannot be made ({error}): correct [kafka.client]"),
-    }
 }
 
 fn connection(consumer: &BaseConsumer<Listener>, kafka: &KafkaConfig) -> Line {

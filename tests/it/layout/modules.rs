@@ -30,6 +30,11 @@ const RULES: &[Rule] = &[
         because: "finding a file needs nothing",
     },
     Rule {
+        module: "refusal",
+        may_use: &[],
+        because: "whoever makes a Kafka client needs it",
+    },
+    Rule {
         module: "log",
         may_use: &[],
         because: "everything may log, so logging may use nothing",
@@ -56,7 +61,9 @@ const RULES: &[Rule] = &[
     },
     Rule {
         module: "pipeline",
-        may_use: &["record", "clock", "model", "store", "metrics", "health"],
+        may_use: &[
+            "record", "clock", "refusal", "model", "store", "metrics", "health",
+        ],
         because: "the stages join messages, model and store, and run without probes, demo or command line",
     },
     Rule {
@@ -71,7 +78,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         module: "replay",
-        may_use: &["clock"],
+        may_use: &["clock", "refusal"],
         because: "feeding a topic must work against any deployment, also where nothing else of this runs",
     },
 ];
