@@ -10,6 +10,9 @@ use crate::pipeline::config::Start;
 /// Of each topic; enough to see that there are several.
 pub(super) const PARTITIONS: i32 = 4;
 
+/// Messages in a chunk at most, so that there is something to see every moment also on a slow machine.
+const CHUNK_MESSAGES: usize = 128;
+
 /// Points the configuration at the demo's servers and at topics and a group of its own.
 pub(super) fn adapt(config: &mut Config, servers: &Servers, model: &Path) {
     // On a broker where others are, neither topics nor the group nor the transactional id may be theirs.
@@ -24,6 +27,7 @@ pub(super) fn adapt(config: &mut Config, servers: &Servers, model: &Path) {
         config.output.results = format!("{run}.sentiment");
         config.output.dead_letters = format!("{run}.sentiment-dead-letters");
     }
+    config.batch.max_messages = config.batch.max_messages.min(CHUNK_MESSAGES);
     config.postgres.url = servers.database_url().into();
     config.model.path = model.to_owned();
     config.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
