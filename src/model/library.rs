@@ -1,5 +1,8 @@
 //! ONNX Runtime's shared library: found and loaded when a model is first opened, once for the process.
 
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -103,10 +106,13 @@ fn open(path: &Path) -> Result<Runtime, ModelError> {
         reason,
         needed: MINOR_VERSION,
     };
+    if is_cut_off(path).unwrap_or(false) {
+        return Err(refuse("its end is missing".to_owned()));
+    }
     let builder = ort::init_from(path).map_err(|error| {
         refuse(match error {
             LoadDynamicError::Dlopen { error, .. } => {
-                format!("it does not load ({error})")
+                format!("it does not load ({})", cause(&error))
             }
             LoadDynamicError::BadVersion { version_str, .. } => {
                 format!(
@@ -127,6 +133,47 @@ fn open(path: &Path) -> Result<Runtime, ModelError> {
         environment,
         path: path.into(),
     })
+}
+
+/// What the dynamic loader says; the error itself only names the call.
+fn cause(error: &dyn Error) -> String {
+    error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Whether a file ends before the last of what its ELF header has loaded. The dynamic loader maps such a library all the
+/// same, and whoever reads beyond its end is killed.
+fn is_cut_off(path: &Path) -> io::Result<bool> {
+    const MAGIC_64_BIT_LITTLE_ENDIAN: &[u8] = b"\x7fELF\x02\x01";
+    const LOADED: u64 = 1;
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut header = [0; 64];
+    file.read_exact(&mut header)?;
+    if !header.starts_with(MAGIC_64_BIT_LITTLE_ENDIAN) {
+        return Ok(false);
+    }
+    let number = |bytes: &[u8], at: usize, width: usize| {
+        let read = |sum: u64, byte: &u8| (sum << 8) | u64::from(*byte);
+        bytes[at..at + width].iter().rev().fold(0, read)
+    };
+    // Names as in elf(5): e_phoff, e_phentsize and e_phnum, then p_type, p_offset and p_filesz.
+    let (start, width, count) = (
+        number(&header, 32, 8),
+        number(&header, 54, 2),
+        number(&header, 56, 2),
+    );
+    for index in 0..count {
+        let mut segment = [0; 56];
+        file.seek(SeekFrom::Start(start.saturating_add(index * width)))?;
+        file.read_exact(&mut segment)?;
+        let end = number(&segment, 8, 8).saturating_add(number(&segment, 32, 8));
+        if number(&segment, 0, 4) == LOADED && end > size {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// ONNX Runtime's own messages, as events. A failed call is also reported where it was made, so that what ONNX Runtime calls
@@ -173,14 +220,21 @@ pub(super) fn preload_cuda(runtime: &Runtime) -> Vec<String> {
         let before = waiting.len();
         let mut faults = Vec::new();
         waiting.retain(|path| {
-            ort::util::preload_dylib(path)
-                .inspect_err(|error| faults.push(error.to_string()))
+            preload(path)
+                .inspect_err(|fault| faults.push(fault.clone()))
                 .is_err()
         });
         if waiting.is_empty() || waiting.len() == before {
             return faults;
         }
     }
+}
+
+fn preload(path: &Path) -> Result<(), String> {
+    if is_cut_off(path).unwrap_or(false) {
+        return Err(format!("{}: its end is missing", path.display()));
+    }
+    ort::util::preload_dylib(path).map_err(|error| cause(&error))
 }
 
 #[cfg(test)]
@@ -203,7 +257,27 @@ mod tests {
         std::fs::write(file.path(), "not a library").unwrap();
         let error = open(file.path()).err().unwrap().to_string();
         assert!(error.contains("does not load"), "{error}");
+        assert!(error.contains("too short"), "{error}");
         assert!(error.contains(file.path().to_str().unwrap()), "{error}");
         assert!(!error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn a_library_that_was_copied_in_part_is_refused_before_it_is_mapped() {
+        let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &whole).unwrap();
+        assert!(!is_cut_off(file.path()).unwrap());
+        std::fs::write(file.path(), &whole[..8192]).unwrap();
+        assert!(is_cut_off(file.path()).unwrap());
+        let error = open(file.path()).err().unwrap().to_string();
+        assert!(error.contains("its end is missing"), "{error}");
+    }
+
+    #[test]
+    fn the_loaders_word_for_a_missing_library_is_known() {
+        let error = open(Path::new("libtidewatch-has-no-such-library.so"));
+        let error = error.err().unwrap().to_string();
+        assert!(error.contains("cannot open shared object"), "{error}");
     }
 }

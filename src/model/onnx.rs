@@ -228,8 +228,12 @@ fn gpu(
         builder.with_disable_cpu_fallback()?.commit_from_file(path)
     };
     let session = open().map_err(|error: ort::Error| {
-        let mut reasons = vec![say(error)];
-        reasons.extend(faults);
+        let said = say(error);
+        let mut reasons: Vec<String> = faults
+            .into_iter()
+            .filter(|fault| !said.contains(fault))
+            .collect();
+        reasons.insert(0, said);
         reasons.push("docs/models.md says what a GPU needs".to_owned());
         refuse(reasons.join("; "))
     })?;
