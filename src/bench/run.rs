@@ -1,6 +1,7 @@
 //! Alone, whole, alone, whole, … alone: noise and drift of the machine show as differences between equals.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::bare::{Alone, Bare};
 use super::error::BenchError;
@@ -49,16 +50,24 @@ impl Bench {
         store.migrate().await?;
 
         tell(format!("preparing {} messages", self.posts.len()));
-        let bare = Bare::prepare(&self.posts, &config.input[0], &config.batch, &config.model)?;
-        let mut alone: Vec<Alone> = vec![session(&bare, &mut tell)?];
+        let posts = Arc::new(self.posts);
+        let messages = posts.len() as u64;
+        let bare = blocking({
+            let (posts, config) = (Arc::clone(&posts), config.clone());
+            move || Bare::prepare(&posts, &config.input[0], &config.batch, &config.model)
+        })
+        .await?;
+        let bare = Arc::new(bare);
+        let mut alone: Vec<Alone> = vec![session(&bare, &mut tell).await?];
         let mut whole: Vec<Round> = Vec::new();
         for number in 1..=self.repeat {
             let topic = rename(&mut config, number);
             let client = client::base(&config.kafka);
             let topics = [&*topic, &config.output.results, &config.output.dead_letters];
             servers.create_topics(&client, &topics, PARTITIONS).await?;
-            preload(&Feeder::new(client, &topic, None)?, &self.posts)?;
-            let messages = self.posts.len() as u64;
+            let feeder = Feeder::new(client, &topic, None)?;
+            let to_send = Arc::clone(&posts);
+            blocking(move || preload(&feeder, &to_send)).await?;
             let round = work_off(config.clone(), messages).await?;
             let counts = store.counts(&topic).await?;
             let rows = counts.predictions + counts.dead_letters;
@@ -71,16 +80,29 @@ impl Bench {
                 messages as f64 / seconds
             ));
             whole.push(round);
-            alone.push(session(&bare, &mut tell)?);
+            alone.push(session(&bare, &mut tell).await?);
         }
         store.close().await;
-        let setup = Setup::of(&config, servers, self.input, self.posts.len() as u64, &bare);
+        let setup = Setup::of(&config, servers, self.input, messages, &bare);
         Ok(Report::new(setup, &alone, &whole))
     }
 }
 
-fn session(bare: &Bare, tell: &mut impl FnMut(String)) -> Result<Alone, BenchError> {
-    let took = tokio::task::block_in_place(|| bare.run())?;
+/// Runs what blocks beside the runtime, so that the measurement can be interrupted meanwhile.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BenchError> + Send + 'static,
+) -> Result<T, BenchError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+async fn session(bare: &Arc<Bare>, tell: &mut impl FnMut(String)) -> Result<Alone, BenchError> {
+    let took = blocking({
+        let bare = Arc::clone(bare);
+        move || bare.run()
+    })
+    .await?;
     let seconds = took.wall.as_secs_f64();
     tell(format!(
         "the bare session: {:.0} texts a second ({seconds:.1} s)",
