@@ -176,8 +176,8 @@ fn posts(args: &DemoArgs) -> anyhow::Result<Posts> {
 fn start_log() -> anyhow::Result<Option<NamedTempFile>> {
     use std::io::IsTerminal;
     let config = LogConfig {
-        // That a stopping service is no longer ready is no news.
-        level: "warn,tidewatch::health=error".to_owned(),
+        // That a stopping service is no longer ready is no news, nor that a new broker is not quite there yet.
+        level: "warn,tidewatch::health=error,librdkafka=error".to_owned(),
         format: log::LogFormat::Auto,
     };
     if !std::io::stderr().is_terminal() {
