@@ -94,7 +94,7 @@ pub(super) fn run(args: DemoArgs) -> anyhow::Result<End> {
     let model = model(args.model.clone())?;
     let posts = posts(&args)?;
     let config = Config::load(None)?;
-    let log = start_log()?;
+    let log = start_log(args.kafka.is_none() && args.broker == Broker::Embedded)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -173,11 +173,16 @@ fn posts(args: &DemoArgs) -> anyhow::Result<Posts> {
 }
 
 /// Where a person watches the display, the log goes to a file, which is returned.
-fn start_log() -> anyhow::Result<Option<NamedTempFile>> {
+fn start_log(embedded: bool) -> anyhow::Result<Option<NamedTempFile>> {
     use std::io::IsTerminal;
+    // That a stopping service is no longer ready is no news, nor that a new broker is not quite there yet.
+    let mut level = "warn,tidewatch::health=error,librdkafka=error".to_owned();
+    if embedded {
+        // Its topics have no limits to be asked for.
+        level.push_str(",tidewatch::limits=error");
+    }
     let config = LogConfig {
-        // That a stopping service is no longer ready is no news, nor that a new broker is not quite there yet.
-        level: "warn,tidewatch::health=error,librdkafka=error".to_owned(),
+        level,
         format: log::LogFormat::Auto,
     };
     if !std::io::stderr().is_terminal() {

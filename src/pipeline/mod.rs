@@ -268,6 +268,7 @@ async fn record_limit(kafka: &KafkaConfig, output: &OutputConfig) -> usize {
             .clamp(4_096, LARGEST_RECORD_BYTES),
         None => {
             tracing::warn!(
+                target: "tidewatch::limits",
                 "the output topics' max.message.bytes cannot be read; records are kept under {DEFAULT_RECORD_BYTES} bytes"
             );
             DEFAULT_RECORD_BYTES
