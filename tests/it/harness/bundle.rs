@@ -26,7 +26,7 @@ pub struct SmallBundle {
 }
 
 impl SmallBundle {
-    /// With ONNX Runtime's fused operators and 32-bit weights.
+    /// With ONNX's own operators and 32-bit weights.
     pub fn new() -> Self {
         Self::written(ExportOptions::default(), |_| {})
     }
