@@ -1,0 +1,50 @@
+//! `tidewatch bench` as a program: that it measures, not what.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test, a panic with its line is the report"
+)]
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::harness::{Kafka, TestDatabase, default_model};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
+    let kafka = Kafka::new(1).await;
+    let database = TestDatabase::new().await;
+    let output = Command::new(env!("CARGO_BIN_EXE_tidewatch"))
+        .args(["bench", "--messages", "60", "--repeat", "1", "--json"])
+        .args(["--kafka", &kafka.bootstrap, "--database-url", &database.url])
+        .arg("--model")
+        .arg(default_model())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let number = |path: &str| {
+        let found = report.pointer(path).and_then(Value::as_f64);
+        found.unwrap_or_else(|| panic!("no {path} in {report}"))
+    };
+    // One session before and one after the one time through the service, whose ratio is theirs to it.
+    let seconds = [
+        number("/bare/each/0"),
+        number("/end_to_end/each/0"),
+        number("/bare/each/1"),
+    ];
+    let ratio = (seconds[0] + seconds[2]) / 2.0 / seconds[1];
+    assert!((number("/ratio") - ratio).abs() < 1e-9, "{report}");
+    assert!(number("/stages/infer") <= seconds[1], "{report}");
+    assert_eq!(number("/setup/messages"), 60.0);
+    let committed = database.pool().await;
+    let rows: i64 = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM v_predictions) + (SELECT count(*) FROM v_dead_letters)",
+    )
+    .fetch_one(&committed)
+    .await
+    .unwrap();
+    assert_eq!(rows, 60);
+}
