@@ -42,7 +42,12 @@ pub(super) fn introduce(config: &Config, servers: &Servers, metrics: SocketAddr)
         "Topics    {} -> {}, {}",
         config.input[0].topic, config.output.results, config.output.dead_letters
     );
-    eprintln!("Model     {}", config.model.path.display());
+    let here = std::env::current_dir().unwrap_or_default();
+    let model = config.model.path.strip_prefix(&here);
+    eprintln!(
+        "Model     {}",
+        model.unwrap_or(&config.model.path).display()
+    );
     eprintln!("Metrics   http://{metrics}/metrics");
     eprintln!(
         "Results   psql {} -c 'SELECT source, label, confidence, text FROM v_predictions LIMIT 20'",
