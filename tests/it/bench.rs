@@ -1,10 +1,5 @@
 //! `tidewatch bench` as a program: that it measures, not what.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "in a test, a panic with its line is the report"
-)]
-
 use std::process::Command;
 
 use serde_json::Value;
