@@ -248,7 +248,7 @@ async fn record_limit(kafka: &KafkaConfig, output: &OutputConfig) -> usize {
     let topics = [&*output.results, &*output.dead_letters];
     let asked = async {
         let admin: AdminClient<DefaultClientContext> = client::base(kafka).create().ok()?;
-        let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
+        let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(2)));
         let resources = topics.map(ResourceSpecifier::Topic);
         let configs = admin.describe_configs(&resources, &options).await.ok()?;
         let limit = |config: rdkafka::admin::ConfigResource| {
