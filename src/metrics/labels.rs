@@ -19,14 +19,13 @@ pub enum Stage {
 /// Why a chunk was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Abandoned {
-    /// Its partitions went to another instance before it was written.
+    /// Its assignment ended before it was written: partitions went to another instance, an earlier chunk was given up, or the
+    /// service was stopped.
     Revoked,
     /// Another instance had claimed its partitions.
     Fenced,
     /// Kafka or Postgres refused it.
     Failed,
-    /// The service was stopped.
-    Stopped,
 }
 
 /// Whose unavailability makes us try again.
@@ -57,14 +56,13 @@ impl Label for Stage {
 }
 
 impl Label for Abandoned {
-    const ALL: &'static [Self] = &[Self::Revoked, Self::Fenced, Self::Failed, Self::Stopped];
+    const ALL: &'static [Self] = &[Self::Revoked, Self::Fenced, Self::Failed];
 
     fn value(self) -> &'static str {
         match self {
             Self::Revoked => "revoked",
             Self::Fenced => "fenced",
             Self::Failed => "failed",
-            Self::Stopped => "stopped",
         }
     }
 }

@@ -149,7 +149,8 @@ impl Pipeline {
         };
         let all_committed = drained.clone().drop_guard();
         pipeline.spawn("sink", &told, move || {
-            let _told = all_committed;
+            // Dropped when this thread ends, however it does: nothing is left to be committed then.
+            let _all_committed = all_committed;
             sink.run(scored)
         })?;
         pipeline.spawn("infer", &told, move || infer.run(encoded, &to_sink))?;
