@@ -300,7 +300,11 @@ impl Ingest {
     fn offer(&mut self, out: &mpsc::Sender<Chunk>) -> bool {
         let full = self.collector.is_full();
         match self.collector.due_in(Instant::now()) {
-            None => return !out.is_closed(),
+            None => {
+                // What waited for room may have become void meanwhile: then nothing is left to be held back for.
+                self.release();
+                return !out.is_closed();
+            }
             Some(left) if !full && !left.is_zero() => return true,
             Some(_) => {}
         }
