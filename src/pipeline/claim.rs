@@ -12,6 +12,7 @@ use super::config::Start;
 use super::error::PipelineError;
 use super::flight::Flight;
 use super::group::{Group, list_of};
+use crate::fault;
 use crate::health::Part;
 use crate::record::TopicPartition;
 use crate::store::{Store, StoreError};
@@ -60,6 +61,7 @@ impl Claim {
             }
         };
 
+        fault::point("claimed");
         let later = |error: KafkaError| {
             Hindrance::Later(
                 Part::Kafka,
@@ -69,6 +71,7 @@ impl Claim {
         let committed = consumer
             .committed_offsets(list_of(partitions), REQUEST)
             .map_err(later)?;
+        fault::point("offsets-read");
         let mut positions = BTreeMap::new();
         let mut first_choices = list_of([]);
         for partition in partitions {

@@ -35,7 +35,7 @@ pub(super) fn consumer(config: &KafkaConfig, batch: &BatchConfig) -> ClientConfi
         )
         .set("fetch.wait.max.ms", "100")
         .set("statistics.interval.ms", "2000");
-    overlay(&mut client, &base(config));
+    overlay(&mut client, &base(config), |option| !is_producers(option));
     client
         .set("group.id", &config.group)
         .set("enable.auto.commit", "false")
@@ -82,17 +82,24 @@ pub(super) fn producer(config: &KafkaConfig, max_record_bytes: usize) -> ClientC
             "message.max.bytes",
             (max_record_bytes + (1 << 16)).to_string(),
         );
-    let common: Vec<(String, String)> = base(config)
-        .config_map()
-        .into_iter()
-        .filter(|(option, _)| !is_consumers(option))
-        .map(|(option, value)| (option.to_owned(), value.to_owned()))
-        .collect();
-    for (option, value) in common {
-        client.set(option, value);
-    }
+    overlay(&mut client, &base(config), |option| !is_consumers(option));
     client.set("transactional.id", transactional_id(config));
     client
+}
+
+/// Whether an option is for producers only: a consumer warns of it.
+fn is_producers(option: &str) -> bool {
+    const PREFIXES: [&str; 8] = [
+        "transaction",
+        "linger.",
+        "queue.buffering.",
+        "batch.",
+        "compression.",
+        "delivery.",
+        "message.timeout.",
+        "sticky.",
+    ];
+    PREFIXES.iter().any(|prefix| option.starts_with(prefix))
 }
 
 /// Whether an option is for consumers only: a producer warns of it.
@@ -113,9 +120,11 @@ pub(super) fn transactional_id(config: &KafkaConfig) -> String {
     format!("{}.{}", config.group, config.instance_name())
 }
 
-fn overlay(client: &mut ClientConfig, over: &ClientConfig) {
+fn overlay(client: &mut ClientConfig, over: &ClientConfig, concerns: impl Fn(&str) -> bool) {
     for (&option, &value) in &over.config_map() {
-        client.set(option, value);
+        if concerns(option) {
+            client.set(option, value);
+        }
     }
 }
 
@@ -153,6 +162,7 @@ mod tests {
         let consumer = consumer(&config, &batch);
         assert_eq!(consumer.get("isolation.level"), Some("read_committed"));
         assert_eq!(consumer.get("group.instance.id"), Some("one"));
+        assert_eq!(consumer.get("linger.ms"), None, "it is a producer's");
         let producer = producer(&config, 1000);
         assert_eq!(producer.get("linger.ms"), Some("50"));
         assert_eq!(producer.get("transactional.id"), Some("g.one"));

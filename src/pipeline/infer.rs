@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::error::PipelineError;
 use super::flight::Flight;
+use crate::fault;
 use crate::metrics::{Abandoned, Metrics, Stage};
 use crate::model::backend::InferError;
 use crate::model::inference::{BatchRun, Inference, Interrupted};
@@ -68,6 +69,7 @@ impl Infer {
                 .stage_seconds
                 .of(Stage::Infer)
                 .observe(begun.elapsed().as_secs_f64());
+            fault::point("inferred");
             let scored = ScoredChunk {
                 outcomes: outcomes(chunk.items, encoded, predictions),
                 offsets: chunk.offsets,

@@ -23,6 +23,7 @@ use super::group::{Group, list_of};
 use super::lag::Lag;
 use super::missing::Missing;
 use super::raw::detach;
+use crate::fault;
 use crate::health::{Health, Part};
 use crate::metrics::{Metrics, Stage, Target};
 use crate::record::{Assignment, Chunk, RawMessage, TopicPartition};
@@ -332,6 +333,7 @@ impl Ingest {
                         .of(Stage::Collect)
                         .observe(chunk.started.elapsed().as_secs_f64());
                     self.metrics.chunks_in_flight.inc();
+                    fault::point("chunk-formed");
                     permit.send(chunk);
                 }
                 self.release();

@@ -13,6 +13,7 @@ use super::client;
 use super::config::KafkaConfig;
 use super::encode::Record;
 use super::error::PipelineError;
+use crate::fault;
 use crate::record::Offsets;
 use crate::refusal;
 
@@ -234,9 +235,11 @@ fn transact(
 ) -> Result<(), Broken> {
     let before = || -> Result<(), KafkaError> {
         producer.begin_transaction()?;
+        fault::point("transaction-begun");
         for record in records {
             send(producer, record)?;
         }
+        fault::point("records-sent");
         let mut next = TopicPartitionList::new();
         for (partition, range) in &offsets.0 {
             let (topic, number) = (&*partition.topic, partition.partition);
@@ -247,7 +250,11 @@ fn transact(
         })
     };
     before().map_err(Broken::Before)?;
-    asked_again(patient, || producer.commit_transaction(STEP)).map_err(Broken::Commit)
+    fault::point("offsets-sent");
+    fault::point("commit-asked");
+    asked_again(patient, || producer.commit_transaction(STEP)).map_err(Broken::Commit)?;
+    fault::point("committed");
+    Ok(())
 }
 
 fn send(producer: &ThreadedProducer<Deliveries>, record: &Record<'_>) -> Result<(), KafkaError> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::keys::Keys;
 use super::rollups::Deltas;
 use super::{Epochs, Store, StoreError, dead_letters, epochs, predictions};
+use crate::fault;
 use crate::record::{DeadLetter, Origin, Outcome, RawMessage, Scored, ScoredChunk, TopicPartition};
 
 /// How often a chunk is begun anew because partitions were made under it: it needs one of each table.
@@ -85,7 +86,9 @@ impl Store {
 
         epochs::advance(&mut transaction, &rows.next).await?;
         deltas.apply(&mut transaction).await?;
+        fault::point("rows-written");
         transaction.commit().await?;
+        fault::point("rows-committed");
         Ok(())
     }
 }

@@ -12,6 +12,8 @@ mod harness;
 mod http;
 mod layout;
 mod model;
+#[cfg(feature = "failpoints")]
+mod points;
 mod recovery;
 mod replay;
 mod score;

@@ -22,7 +22,7 @@ const SHORT_SESSION: &str =
 const SMALL_CHUNKS: &str = "[batch]\nmax_messages = 16\nmax_delay_ms = 5\n";
 
 /// Messages, every twentieth of which cannot be scored.
-fn posts(count: usize) -> impl Iterator<Item = Option<Vec<u8>>> {
+pub(crate) fn posts(count: usize) -> impl Iterator<Item = Option<Vec<u8>>> {
     (0..count).map(|number| {
         Some(match number % 20 {
             7 => b"not json".to_vec(),
@@ -36,14 +36,14 @@ fn posts(count: usize) -> impl Iterator<Item = Option<Vec<u8>>> {
     })
 }
 
-fn wait_committed(kafka: &Kafka, at_least: i64) {
+pub(crate) fn wait_committed(kafka: &Kafka, at_least: i64) {
     eventually("messages to be committed", LONG, || {
         (kafka.committed() >= at_least).then_some(())
     });
 }
 
 /// The rollups equal a GROUP BY over the rows.
-async fn assert_rollups(database: &TestDatabase) {
+pub(crate) async fn assert_rollups(database: &TestDatabase) {
     let pool = database.pool().await;
     let differing: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM

@@ -11,7 +11,7 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{server, unique};
+use super::{eventually, server, unique};
 
 /// A record as a `read_committed` consumer sees it.
 #[derive(Debug, Clone)]
@@ -229,9 +229,13 @@ impl Kafka {
         for partition in 0..self.partitions {
             list.add_partition(&self.input, partition);
         }
-        consumer
-            .committed_offsets(list, Duration::from_secs(30))
-            .expect("the coordinator answers")
+        // A coordinator that has only just begun, or that moves, is not one for a moment.
+        let committed = eventually("the coordinator", Duration::from_secs(60), || {
+            consumer
+                .committed_offsets(list.clone(), Duration::from_secs(30))
+                .ok()
+        });
+        committed
             .elements()
             .iter()
             .map(|element| element.offset().to_raw().unwrap_or(0).max(0))

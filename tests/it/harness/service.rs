@@ -27,12 +27,35 @@ impl ServiceConfig {
 
     /// As [`ServiceConfig::new`], with the decoder of the input named.
     pub fn with_decoder(kafka: &Kafka, database: &TestDatabase, decoder: &str, more: &str) -> Self {
+        Self::written(kafka, database, decoder, &default_model(), "", more)
+    }
+
+    /// As [`ServiceConfig::new`], with another model and further lines of `[kafka]`.
+    pub fn with_model(
+        kafka: &Kafka,
+        database: &TestDatabase,
+        model: &Path,
+        kafka_lines: &str,
+        more: &str,
+    ) -> Self {
+        Self::written(kafka, database, "json", model, kafka_lines, more)
+    }
+
+    fn written(
+        kafka: &Kafka,
+        database: &TestDatabase,
+        decoder: &str,
+        model: &Path,
+        kafka_lines: &str,
+        more: &str,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let text = format!(
             r#"
 [kafka]
 bootstrap_servers = "{bootstrap}"
 group = "{group}"
+{kafka_lines}
 
 [[input]]
 topic = "{input}"
@@ -61,7 +84,7 @@ format = "json"
             input = kafka.input,
             results = kafka.results,
             dead = kafka.dead_letters,
-            model = default_model().display(),
+            model = model.display(),
             url = database.url,
         );
         std::fs::write(folder.path().join("tidewatch.toml"), text)
@@ -95,6 +118,17 @@ format = "json"
 
     /// Starts `tidewatch run` as the instance of this name.
     pub fn start(&self, instance: &str) -> Service {
+        self.start_with(instance, &[])
+    }
+
+    /// As [`ServiceConfig::start`], armed to kill (`kill`) or suspend (`stop`) itself when it passes a point of
+    /// `src/fault.rs` for the `count`th time.
+    pub fn start_armed(&self, instance: &str, point: &str, count: u64, action: &str) -> Service {
+        let fault = format!("{point}@{count}={action}");
+        self.start_with(instance, &[("TIDEWATCH_FAULT", &fault)])
+    }
+
+    fn start_with(&self, instance: &str, variables: &[(&str, &str)]) -> Service {
         let log = self
             .folder
             .path()
@@ -104,6 +138,7 @@ format = "json"
             .arg("--config")
             .arg(self.path())
             .env("TIDEWATCH__KAFKA__INSTANCE", instance)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log).expect("the log can be created"))
@@ -169,12 +204,57 @@ impl Service {
 
     /// SIGTERM, and its exit status.
     pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait(Duration::from_secs(60))
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
+            .args([&format!("-{name}"), &self.child.id().to_string()])
             .status()
             .expect("kill can be run");
         assert!(sent.success(), "the process was already gone");
-        self.wait(Duration::from_secs(60))
+    }
+
+    /// Whether it is suspended.
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
+            .expect("the process exists");
+        // The state follows the name, which is in parentheses.
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('T'))
+    }
+
+    /// Its resident memory in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("the process exists");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("a process has memory");
+        let kib: u64 = line
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .expect("VmRSS is a number");
+        kib * 1024
+    }
+
+    /// The sum of a metric over its labels; `None` while it cannot be read.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let (_, body) = self.get("/metrics").filter(|(status, _)| *status == 200)?;
+        let values: Vec<f64> = body
+            .lines()
+            .filter(|line| {
+                line.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with([' ', '{']))
+            })
+            .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+            .collect();
+        (!values.is_empty()).then(|| values.iter().sum())
     }
 
     /// Its exit status, if it has ended.

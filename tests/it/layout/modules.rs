@@ -35,6 +35,11 @@ const RULES: &[Rule] = &[
         because: "whoever makes a Kafka client needs it",
     },
     Rule {
+        module: "fault",
+        may_use: &[],
+        because: "a point may stand anywhere",
+    },
+    Rule {
         module: "log",
         may_use: &[],
         because: "everything may log, so logging may use nothing",
@@ -56,13 +61,13 @@ const RULES: &[Rule] = &[
     },
     Rule {
         module: "store",
-        may_use: &["record", "metrics"],
+        may_use: &["record", "fault", "metrics"],
         because: "SQL is written for records, whoever makes them",
     },
     Rule {
         module: "pipeline",
         may_use: &[
-            "record", "clock", "refusal", "model", "store", "metrics", "health",
+            "record", "clock", "fault", "refusal", "model", "store", "metrics", "health",
         ],
         because: "the stages join messages, model and store, and run without probes, demo or command line",
     },
