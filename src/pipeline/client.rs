@@ -18,8 +18,10 @@ pub fn base(config: &KafkaConfig) -> ClientConfig {
     client
 }
 
-/// Bytes that librdkafka fetches ahead, in KiB: a few chunks of ordinary posts.
+/// Most that librdkafka fetches ahead, in KiB, over all partitions.
 const PREFETCH_KIB: &str = "16384";
+/// Bytes of one partition in one fetch. A larger message comes through alone: a broker always sends the first one whole.
+const FETCH_BYTES: &str = "131072";
 
 /// The consumer of the input topics.
 #[must_use]
@@ -28,11 +30,12 @@ pub(super) fn consumer(config: &KafkaConfig, batch: &BatchConfig) -> ClientConfi
     client
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("queued.max.messages.kbytes", PREFETCH_KIB)
-        // A message that is too large is ours to dead-letter, so it must come through.
-        .set(
-            "fetch.message.max.bytes",
-            batch.max_bytes.max(1 << 20).to_string(),
-        )
+        // What is fetched ahead is consumed first: a partition taken over would wait for all of it.
+        .set("queued.min.messages", batch.max_messages.to_string())
+        .set("fetch.message.max.bytes", FETCH_BYTES)
+        .set("fetch.queue.backoff.ms", "20")
+        // A member learns of a rebalance by its heartbeat: what a drained one leaves is taken over as soon as that.
+        .set("heartbeat.interval.ms", "500")
         .set("fetch.wait.max.ms", "100")
         .set("statistics.interval.ms", "2000");
     overlay(&mut client, &base(config), |option| !is_producers(option));

@@ -115,7 +115,7 @@ pub struct BatchConfig {
 }
 
 /// Options of the client that carry the exactly-once promise or an identity, with what to do instead of setting them.
-const REFUSED: [(&str, &str); 14] = [
+const REFUSED: [(&str, &str); 16] = [
     ("bootstrap.servers", "set [kafka] bootstrap_servers"),
     ("metadata.broker.list", "set [kafka] bootstrap_servers"),
     ("group.id", "set [kafka] group"),
@@ -134,6 +134,14 @@ const REFUSED: [(&str, &str); 14] = [
     ("auto.offset.reset", "set [kafka] start"),
     (
         "enable.auto.commit",
+        "offsets are committed with the results, in one transaction",
+    ),
+    (
+        "auto.commit.enable",
+        "offsets are committed with the results, in one transaction",
+    ),
+    (
+        "offset.store.method",
         "offsets are committed with the results, in one transaction",
     ),
     (

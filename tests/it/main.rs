@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod demo;
+mod drain;
 mod finetune;
 mod gradients;
 mod harness;
@@ -14,6 +15,7 @@ mod layout;
 mod model;
 #[cfg(feature = "failpoints")]
 mod points;
+mod pressure;
 mod recovery;
 mod replay;
 mod score;
