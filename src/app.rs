@@ -13,7 +13,7 @@ use crate::http;
 use crate::metrics::Metrics;
 use crate::model::error::ModelError;
 use crate::model::scorer::Scorer;
-use crate::pipeline::{self, Pipeline, PipelineError};
+use crate::pipeline::{self, Delivery, Pipeline, PipelineError};
 use crate::store::config::StoreConfig;
 use crate::store::{Store, StoreError};
 
@@ -60,6 +60,15 @@ impl Service {
     ///
     /// Whatever is missing, refused or wrong.
     pub async fn start(config: Config) -> Result<Self, AppError> {
+        Self::start_with(config, Delivery::ExactlyOnce).await
+    }
+
+    /// As [`Service::start`], with what is promised of each message: a measurement goes without.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is missing, refused or wrong.
+    pub async fn start_with(config: Config, delivery: Delivery) -> Result<Self, AppError> {
         let (metrics, health) = (Metrics::new(), Health::new());
         // The probes answer first, so that a long start is seen to be one.
         let listen = |source| AppError::Listen {
@@ -104,6 +113,7 @@ impl Service {
             inputs: &config.input,
             output: &config.output,
             batch: &config.batch,
+            delivery,
             scorer,
             store: store.clone(),
             metrics: metrics.clone(),

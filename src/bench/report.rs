@@ -67,6 +67,10 @@ pub struct Report {
     whole: Vec<f64>,
     /// Of each time through the whole service: its seconds against the mean of the bare sessions before and after it.
     ratios: Vec<f64>,
+    /// Seconds of each time without the promise; none where that was not measured.
+    unguarded: Vec<f64>,
+    /// Of the time of median length without the promise: seconds in each stage.
+    unguarded_stages: Vec<f64>,
     /// Of the time of median length: seconds in each stage, and of the processors.
     stages: Vec<f64>,
     chunks: u64,
@@ -78,16 +82,21 @@ pub struct Report {
 
 impl Report {
     /// `alone` holds one time more than `whole`: before the first, between, and after the last.
-    pub(super) fn new(setup: Setup, alone: &[Alone], whole: &[Round]) -> Self {
+    pub(super) fn new(setup: Setup, alone: &[Alone], whole: &[Round], unguarded: &[Round]) -> Self {
         let bare: Vec<f64> = alone.iter().map(|time| time.wall.as_secs_f64()).collect();
-        let seconds: Vec<f64> = whole.iter().map(|round| round.wall.as_secs_f64()).collect();
+        let [seconds, without] = [whole, unguarded].map(|rounds| -> Vec<f64> {
+            rounds
+                .iter()
+                .map(|round| round.wall.as_secs_f64())
+                .collect()
+        });
         let ratios = seconds
             .iter()
             .zip(bare.windows(2))
             .map(|(whole, beside)| (beside[0] + beside[1]) / 2.0 / whole)
             .collect();
-        let middle = middle(&seconds);
-        let typical = middle.and_then(|index| whole.get(index));
+        let typical = middle(&seconds).and_then(|index| whole.get(index));
+        let typical_without = middle(&without).and_then(|index| unguarded.get(index));
         let computed = |round: &Round| (round.tokens + round.padding_tokens).max(1) as f64;
         Self {
             messages: setup.messages as f64,
@@ -95,6 +104,8 @@ impl Report {
             bare,
             whole: seconds,
             ratios,
+            unguarded: without,
+            unguarded_stages: typical_without.map_or_else(Vec::new, |round| round.stages.to_vec()),
             stages: typical.map_or_else(Vec::new, |round| round.stages.to_vec()),
             chunks: typical.map_or(0, |round| round.chunks),
             process_cpu: typical.map_or(0.0, |round| round.cpu.process),
@@ -115,14 +126,38 @@ impl Report {
         median(&self.ratios)
     }
 
+    /// The share of the throughput without the promise that is left with it: the median of the times, each beside the
+    /// one that followed it. Nothing where that was not measured.
+    #[must_use]
+    pub fn promise(&self) -> Option<f64> {
+        let ratios: Vec<f64> = self
+            .whole
+            .iter()
+            .zip(&self.unguarded)
+            .map(|(with, without)| without / with)
+            .collect();
+        (!ratios.is_empty()).then(|| median(&ratios))
+    }
+
     /// One JSON object.
     #[must_use]
     pub fn json(&self) -> Value {
-        let stages: Map<String, Value> = STAGES
-            .iter()
-            .zip(&self.stages)
-            .map(|((_, name), seconds)| ((*name).to_owned(), json!(seconds)))
-            .collect();
+        let named = |seconds: &[f64]| -> Map<String, Value> {
+            STAGES
+                .iter()
+                .zip(seconds)
+                .map(|((_, name), seconds)| ((*name).to_owned(), json!(seconds)))
+                .collect()
+        };
+        let unguarded = self.promise().map(|ratio| {
+            json!({
+                "messages_per_second": self.messages / median(&self.unguarded),
+                "seconds": median(&self.unguarded),
+                "each": self.unguarded,
+                "stages": named(&self.unguarded_stages),
+                "ratio": ratio,
+            })
+        });
         json!({
             "ratio": self.ratio(),
             "ratios": self.ratios,
@@ -136,7 +171,8 @@ impl Report {
                 "seconds": median(&self.bare),
                 "each": self.bare,
             },
-            "stages": stages,
+            "unguarded": unguarded,
+            "stages": named(&self.stages),
             "chunks": self.chunks,
             "padding_share": self.padding,
             "cpu_seconds": {"bare": self.bare_cpu, "end_to_end": self.process_cpu, "others": self.others_cpu},
@@ -176,6 +212,19 @@ impl Report {
             self.ratio(),
             list(&self.ratios)
         ));
+        if let Some(ratio) = self.promise() {
+            let without = median(&self.unguarded);
+            line(format!(
+                "{:<12} {:>8.0} messages a second  {without:>7.2} s  (each: {})",
+                "unguarded",
+                self.messages / without,
+                list(&self.unguarded)
+            ));
+            line(format!(
+                "{:<12} {ratio:>8.3}  of the unguarded throughput is left with the promise",
+                ""
+            ));
+        }
         line(String::new());
         line(format!(
             "where the {whole:.2} s go, in the time of median length:"
@@ -194,8 +243,12 @@ impl Report {
         );
         line(String::new());
         line("seconds in each stage, which work at the same time:".to_owned());
-        for ((_, name), seconds) in STAGES.iter().zip(&self.stages) {
-            line(format!("  {name:<52} {seconds:>7.2} s"));
+        for (index, ((_, name), seconds)) in STAGES.iter().zip(&self.stages).enumerate() {
+            let beside = self.unguarded_stages.get(index);
+            let beside = beside.map_or_else(String::new, |without| {
+                format!("  (unguarded {without:>7.2} s)")
+            });
+            line(format!("  {name:<52} {seconds:>7.2} s{beside}"));
         }
         line(format!(
             "processor time: {:.1} s of the bare session; end to end {:.1} s of this process and {:.1} s of everything else on the machine",
@@ -276,7 +329,12 @@ mod tests {
                 machine: 16.0,
             },
         });
-        Report::new(setup, &alone, &[round(10), round(12), round(10)])
+        Report::new(
+            setup,
+            &alone,
+            &[round(10), round(12), round(10)],
+            &[round(9), round(6), round(8)],
+        )
     }
 
     #[test]
@@ -289,6 +347,8 @@ mod tests {
         assert_eq!(json["bare"]["messages_per_second"], 125.0);
         assert_eq!(json["stages"]["infer"], 9.0);
         assert_eq!(json["setup"]["scored"], 990);
+        assert_eq!(json["unguarded"]["ratio"], 0.8);
+        assert_eq!(json["unguarded"]["stages"]["infer"], 7.0);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use super::report::{Report, Setup};
 use super::round::{Round, preload, work_off};
 use crate::config::Config;
 use crate::demo::Servers;
-use crate::pipeline::client;
 use crate::pipeline::config::Start;
+use crate::pipeline::{Delivery, client};
 use crate::replay::{Feeder, Post};
 use crate::store::Store;
 
@@ -26,6 +26,8 @@ pub struct Bench {
     pub repeat: u32,
     /// The model bundle's folder.
     pub model: PathBuf,
+    /// Measure each time also without what makes delivery exactly once.
+    pub unguarded: bool,
 }
 
 impl Bench {
@@ -60,31 +62,59 @@ impl Bench {
         let bare = Arc::new(bare);
         let mut alone: Vec<Alone> = vec![session(&bare, &mut tell).await?];
         let mut whole: Vec<Round> = Vec::new();
+        let mut unguarded: Vec<Round> = Vec::new();
+        let mut work = Work {
+            config: &mut config,
+            servers,
+            store: &store,
+            posts: &posts,
+        };
         for number in 1..=self.repeat {
-            let topic = rename(&mut config, number);
-            let client = client::base(&config.kafka);
-            let topics = [&*topic, &config.output.results, &config.output.dead_letters];
-            servers.create_topics(&client, &topics, PARTITIONS).await?;
-            let feeder = Feeder::new(client, &topic, None)?;
-            let to_send = Arc::clone(&posts);
-            blocking(move || preload(&feeder, &to_send)).await?;
-            let round = work_off(config.clone(), messages).await?;
-            let counts = store.counts(&topic).await?;
-            let rows = counts.predictions + counts.dead_letters;
-            if rows != messages {
-                return Err(BenchError::Miscounted { rows, messages });
-            }
-            let seconds = round.wall.as_secs_f64();
-            tell(format!(
-                "the whole service, time {number}: {:.0} messages a second ({seconds:.1} s)",
-                messages as f64 / seconds
-            ));
+            let round = work.measure(number, Delivery::ExactlyOnce).await?;
+            tell(round.said("the whole service", number, messages));
             whole.push(round);
+            if self.unguarded {
+                let round = work.measure(number, Delivery::Unguarded).await?;
+                tell(round.said("the same without the promise", number, messages));
+                unguarded.push(round);
+            }
             alone.push(session(&bare, &mut tell).await?);
         }
         store.close().await;
         let setup = Setup::of(&config, servers, self.input, messages, &bare);
-        Ok(Report::new(setup, &alone, &whole))
+        Ok(Report::new(setup, &alone, &whole, &unguarded))
+    }
+}
+
+/// What a time through the whole service needs.
+struct Work<'a> {
+    config: &'a mut Config,
+    servers: &'a Servers,
+    store: &'a Store,
+    posts: &'a Arc<Vec<Post>>,
+}
+
+impl Work<'_> {
+    /// One time, on topics of its own, all counted at its end.
+    async fn measure(&mut self, number: u32, delivery: Delivery) -> Result<Round, BenchError> {
+        let messages = self.posts.len() as u64;
+        let topic = rename(self.config, number);
+        let client = client::base(&self.config.kafka);
+        let output = &self.config.output;
+        let topics = [&*topic, &output.results, &output.dead_letters];
+        self.servers
+            .create_topics(&client, &topics, PARTITIONS)
+            .await?;
+        let feeder = Feeder::new(client, &topic, None)?;
+        let to_send = Arc::clone(self.posts);
+        blocking(move || preload(&feeder, &to_send)).await?;
+        let round = work_off(self.config.clone(), messages, delivery).await?;
+        let counts = self.store.counts(&topic).await?;
+        let rows = counts.predictions + counts.dead_letters;
+        if rows != messages {
+            return Err(BenchError::Miscounted { rows, messages });
+        }
+        Ok(round)
     }
 }
 

@@ -58,6 +58,10 @@ pub(super) struct BenchArgs {
     /// The model bundle's folder [default: the config's, or models/default here or in the clone]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
+    /// Measure each time also without what makes delivery exactly once: rows inserted and records sent, with no fence, no
+    /// transaction in Kafka and no offsets
+    #[arg(long)]
+    unguarded: bool,
     /// Print the report as one JSON line
     #[arg(long)]
     json: bool,
@@ -88,6 +92,7 @@ pub(super) fn run(args: BenchArgs) -> anyhow::Result<End> {
             }),
         repeat: args.repeat,
         model,
+        unguarded: args.unguarded,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
+use super::Delivery;
 use super::config::{BatchConfig, KafkaConfig, Start};
 
 /// What every client needs: the brokers, then whatever `[kafka.client]` says.
@@ -70,7 +71,11 @@ pub(super) fn transaction_timeout(config: &KafkaConfig) -> Duration {
 
 /// The transactional producer of outcomes, for records of up to `max_record_bytes`.
 #[must_use]
-pub(super) fn producer(config: &KafkaConfig, max_record_bytes: usize) -> ClientConfig {
+pub(super) fn producer(
+    config: &KafkaConfig,
+    max_record_bytes: usize,
+    delivery: Delivery,
+) -> ClientConfig {
     let mut client = ClientConfig::new();
     client
         .set("linger.ms", "5")
@@ -86,7 +91,9 @@ pub(super) fn producer(config: &KafkaConfig, max_record_bytes: usize) -> ClientC
             (max_record_bytes + (1 << 16)).to_string(),
         );
     overlay(&mut client, &base(config), |option| !is_consumers(option));
-    client.set("transactional.id", transactional_id(config));
+    if delivery == Delivery::ExactlyOnce {
+        client.set("transactional.id", transactional_id(config));
+    }
     client
 }
 
@@ -166,7 +173,7 @@ mod tests {
         assert_eq!(consumer.get("isolation.level"), Some("read_committed"));
         assert_eq!(consumer.get("group.instance.id"), Some("one"));
         assert_eq!(consumer.get("linger.ms"), None, "it is a producer's");
-        let producer = producer(&config, 1000);
+        let producer = producer(&config, 1000, Delivery::ExactlyOnce);
         assert_eq!(producer.get("linger.ms"), Some("50"));
         assert_eq!(producer.get("transactional.id"), Some("g.one"));
     }

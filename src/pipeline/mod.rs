@@ -63,12 +63,24 @@ const DEFAULT_RECORD_BYTES: usize = 1_000_000;
 /// librdkafka sends nothing above 1,000,000,000 bytes.
 const LARGEST_RECORD_BYTES: usize = 900_000_000;
 
+/// What is promised of each message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// One outcome on each side, whatever dies.
+    #[default]
+    ExactlyOnce,
+    /// Rows are inserted and records sent, without fence, transaction or offsets: only to measure what the promise costs,
+    /// on topics and in a database made for it. No setting leads here.
+    Unguarded,
+}
+
 /// Everything the pipeline needs.
 pub struct Setting<'a> {
     pub kafka: &'a KafkaConfig,
     pub inputs: &'a [InputConfig],
     pub output: &'a OutputConfig,
     pub batch: &'a BatchConfig,
+    pub delivery: Delivery,
     pub scorer: Scorer,
     pub store: Store,
     pub metrics: Metrics,
@@ -95,6 +107,7 @@ impl Pipeline {
             inputs,
             output,
             batch,
+            delivery,
             scorer,
             store,
             metrics,
@@ -129,7 +142,8 @@ impl Pipeline {
         );
         let sink = Sink {
             store,
-            outbox: Outbox::new(kafka.clone(), max_record_bytes),
+            delivery,
+            outbox: Outbox::new(kafka.clone(), max_record_bytes, delivery),
             encoder: Encoder::new(output.clone(), &kafka.group, max_record_bytes),
             flight: Arc::clone(&flight),
             runtime,

@@ -9,6 +9,7 @@ use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
+use super::Delivery;
 use super::client;
 use super::config::KafkaConfig;
 use super::encode::Record;
@@ -41,6 +42,7 @@ pub(super) enum Failure {
 pub(super) struct Outbox {
     config: KafkaConfig,
     max_record_bytes: usize,
+    delivery: Delivery,
     producer: Option<ThreadedProducer<Deliveries>>,
     deliveries: Deliveries,
 }
@@ -77,10 +79,11 @@ enum Broken {
 }
 
 impl Outbox {
-    pub(super) fn new(config: KafkaConfig, max_record_bytes: usize) -> Self {
+    pub(super) fn new(config: KafkaConfig, max_record_bytes: usize, delivery: Delivery) -> Self {
         Self {
             config,
             max_record_bytes,
+            delivery,
             producer: None,
             deliveries: Deliveries::default(),
         }
@@ -92,14 +95,16 @@ impl Outbox {
             Some(producer) => producer,
             None => {
                 let producer: ThreadedProducer<Deliveries> =
-                    client::producer(&self.config, self.max_record_bytes)
+                    client::producer(&self.config, self.max_record_bytes, self.delivery)
                         .create_with_context(self.deliveries.clone())
                         .map_err(|error| {
                             Failure::Fatal(PipelineError::Client(refusal::of_client(&error)))
                         })?;
-                producer
-                    .init_transactions(STEP)
-                    .map_err(|error| self.judge(&error))?;
+                if self.delivery == Delivery::ExactlyOnce {
+                    producer
+                        .init_transactions(STEP)
+                        .map_err(|error| self.judge(&error))?;
+                }
                 producer
             }
         };
@@ -134,6 +139,18 @@ impl Outbox {
             _ => self.abort(&broken, &patient),
         }
         Err(failure)
+    }
+
+    /// Sends the records and waits until they are stored, with nothing that would hold after a crash.
+    pub(super) fn send_unguarded(&mut self, records: &[Record<'_>]) -> Result<(), Failure> {
+        self.deliveries.take();
+        let producer = self.open()?;
+        let sent = records.iter().try_for_each(|record| send(producer, record));
+        let sent = sent.and_then(|()| producer.flush(STEP));
+        match (sent, self.deliveries.take()) {
+            (Ok(()), None) => Ok(()),
+            (Err(error), _) | (Ok(()), Some(error)) => Err(self.judge(&error)),
+        }
     }
 
     /// Brings the producer back to where a transaction can begin, or gives it up.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::Delivery;
 use super::encode::{Encoder, Record};
 use super::error::PipelineError;
 use super::flight::{Commit, Flight};
@@ -28,6 +29,7 @@ const NEXT_GENERATION: Duration = Duration::from_secs(10);
 /// What the thread works with.
 pub(super) struct Sink {
     pub store: Store,
+    pub delivery: Delivery,
     pub outbox: Outbox,
     pub encoder: Encoder,
     pub flight: Arc<Flight>,
@@ -135,7 +137,14 @@ impl Sink {
         let mut pause = FIRST_PAUSE;
         loop {
             let writing = async {
-                let write = self.store.write_chunk(chunk, &commit.epochs);
+                let write = async {
+                    match self.delivery {
+                        Delivery::ExactlyOnce => {
+                            self.store.write_chunk(chunk, &commit.epochs).await
+                        }
+                        Delivery::Unguarded => self.store.insert_chunk(chunk).await,
+                    }
+                };
                 // A server that has gone silent would never answer.
                 tokio::time::timeout(WRITE, write)
                     .await
@@ -189,10 +198,14 @@ impl Sink {
             let begun = Instant::now();
             let patient = || commit.may_retry();
             let metadata = &membership.metadata;
-            match self
-                .outbox
-                .commit(&records, &chunk.offsets, metadata, patient)
-            {
+            let sent = match self.delivery {
+                Delivery::ExactlyOnce => {
+                    self.outbox
+                        .commit(&records, &chunk.offsets, metadata, patient)
+                }
+                Delivery::Unguarded => self.outbox.send_unguarded(&records),
+            };
+            match sent {
                 Ok(()) => {
                     self.metrics
                         .commit_seconds

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sqlx::PgConnection;
+
 use super::keys::Keys;
 use super::rollups::Deltas;
 use super::{Epochs, Store, StoreError, dead_letters, epochs, predictions};
@@ -52,6 +54,22 @@ impl Store {
         }
     }
 
+    /// Inserts the outcomes of a chunk without looking for earlier ones or for who else writes: only to measure what
+    /// [`Store::write_chunk`] costs beside it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::write_chunk`]; a row that is already there is one.
+    pub async fn insert_chunk(&self, chunk: &ScoredChunk) -> Result<(), StoreError> {
+        let model_id = self.model_id(&chunk.model).await?;
+        let rows = Rows::of(chunk);
+        let mut transaction = self.pool.begin().await?;
+        self.insert(&mut transaction, chunk, &rows, model_id, Deltas::default())
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     async fn attempt(
         &self,
         chunk: &ScoredChunk,
@@ -71,25 +89,37 @@ impl Store {
         predictions::delete(&mut transaction, &replaced, &mut deltas).await?;
         dead_letters::delete(&mut transaction, &replaced).await?;
 
+        epochs::advance(&mut transaction, &rows.next).await?;
+        self.insert(&mut transaction, chunk, rows, model_id, deltas)
+            .await?;
+        fault::point("rows-written");
+        transaction.commit().await?;
+        fault::point("rows-committed");
+        Ok(())
+    }
+
+    /// Inserts the rows and counts them on top of `deltas`.
+    async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        chunk: &ScoredChunk,
+        rows: &Rows<'_>,
+        model_id: i32,
+        mut deltas: Deltas,
+    ) -> Result<(), StoreError> {
         predictions::insert(
-            &mut transaction,
+            &mut *connection,
             &rows.scored,
             &chunk.model,
             model_id,
             self.text,
         )
         .await?;
-        dead_letters::insert(&mut transaction, &rows.dead, self.text).await?;
+        dead_letters::insert(&mut *connection, &rows.dead, self.text).await?;
         for scored in &rows.scored {
             deltas.count(scored, &chunk.model);
         }
-
-        epochs::advance(&mut transaction, &rows.next).await?;
-        deltas.apply(&mut transaction).await?;
-        fault::point("rows-written");
-        transaction.commit().await?;
-        fault::point("rows-committed");
-        Ok(())
+        deltas.apply(connection).await
     }
 }
 

@@ -11,7 +11,15 @@ async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
     let kafka = Kafka::new(1).await;
     let database = TestDatabase::new().await;
     let output = Command::new(env!("CARGO_BIN_EXE_tidewatch"))
-        .args(["bench", "--messages", "60", "--repeat", "1", "--json"])
+        .args([
+            "bench",
+            "--messages",
+            "60",
+            "--repeat",
+            "1",
+            "--json",
+            "--unguarded",
+        ])
         .args(["--kafka", &kafka.bootstrap, "--database-url", &database.url])
         .arg("--model")
         .arg(default_model())
@@ -34,6 +42,11 @@ async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
     assert!((number("/ratio") - ratio).abs() < 1e-9, "{report}");
     assert!(number("/stages/infer") <= seconds[1], "{report}");
     assert_eq!(number("/setup/messages"), 60.0);
+    let promise = number("/unguarded/each/0") / seconds[1];
+    assert!(
+        (number("/unguarded/ratio") - promise).abs() < 1e-9,
+        "{report}"
+    );
     let committed = database.pool().await;
     let rows: i64 = sqlx::query_scalar(
         "SELECT (SELECT count(*) FROM v_predictions) + (SELECT count(*) FROM v_dead_letters)",
@@ -41,5 +54,5 @@ async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
     .fetch_one(&committed)
     .await
     .unwrap();
-    assert_eq!(rows, 60);
+    assert_eq!(rows, 120, "60 with the promise and 60 without");
 }

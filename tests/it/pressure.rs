@@ -1,10 +1,5 @@
 //! Far more input than the model can take.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "in a test, a panic with its line is the report"
-)]
-
 use std::time::{Duration, Instant};
 
 use serde_json::json;
