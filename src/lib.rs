@@ -22,3 +22,4 @@ pub mod refusal;
 pub mod replay;
 pub mod store;
 pub mod train;
+pub mod verify;

@@ -14,6 +14,7 @@ mod replay_progress;
 mod run;
 mod score;
 mod signals;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Migrate(migrate::MigrateArgs),
+    Verify(verify::VerifyArgs),
     Score(score::ScoreArgs),
     Replay(replay::ReplayArgs),
     #[command(subcommand)]
@@ -72,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Migrate(args) => migrate::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Score(args) => score::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Model(command) => model::run(command),

@@ -21,3 +21,4 @@ mod replay;
 mod score;
 mod store;
 mod stream;
+mod verify;

@@ -106,6 +106,25 @@ format = "json"
             .expect("the binary starts")
     }
 
+    /// Runs `tidewatch verify --json` with these arguments, and returns its exit code and its line.
+    pub fn verify(&self, more: &[&str]) -> (i32, serde_json::Value) {
+        let output = Command::new(env!("CARGO_BIN_EXE_tidewatch"))
+            .args(["verify", "--json", "--config"])
+            .arg(self.path())
+            .args(more)
+            .output()
+            .expect("the binary starts");
+        let line = String::from_utf8_lossy(&output.stdout);
+        let value = serde_json::from_str(&line).unwrap_or_else(|error| {
+            panic!(
+                "verify said {line:?} ({error}), {}:\n{}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            )
+        });
+        (output.status.code().unwrap_or(-1), value)
+    }
+
     /// Prepares the database with `tidewatch migrate`.
     pub fn migrate(&self) {
         let output = self.command("migrate");

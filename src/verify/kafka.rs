@@ -1,0 +1,274 @@
+//! What is asked of Kafka, without joining the group and without changing anything.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use rdkafka::client::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::{Offset, Timestamp, TopicPartitionList};
+
+use super::error::VerifyError;
+use crate::pipeline::client;
+use crate::pipeline::config::KafkaConfig;
+use crate::refusal;
+
+/// For one request. The group's offsets wait for an open transaction, so it is longer than one may last.
+const REQUEST: Duration = Duration::from_secs(60);
+/// For the next record of those that are there, and for the end of a transaction.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two looks at an open transaction.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Ends are no errors.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(Code::PartitionEOF) {
+            tracing::warn!("{error}: {reason}");
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+/// The offsets of a topic's partitions that are to be read.
+pub(super) type Spans = BTreeMap<i32, Range<i64>>;
+
+/// Clients of the brokers.
+pub(super) struct Kafka {
+    settings: ClientConfig,
+    /// Sees what is committed, offsets included.
+    committed: BaseConsumer<Quiet>,
+    /// Sees everything.
+    all: BaseConsumer<Quiet>,
+}
+
+impl Kafka {
+    pub(super) fn new(config: &KafkaConfig) -> Result<Self, VerifyError> {
+        let mut settings = client::base(config);
+        settings
+            .set("client.id", "tidewatch-verify")
+            .set("group.id", &config.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            // Retention may take the beginning while we read.
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", "read_committed");
+        let client = |settings: &ClientConfig| {
+            settings
+                .create_with_context(Quiet)
+                .map_err(|error| VerifyError::Client(refusal::of_client(&error)))
+        };
+        let committed = client(&settings)?;
+        let mut uncommitted = settings.clone();
+        uncommitted.set("isolation.level", "read_uncommitted");
+        Ok(Self {
+            committed,
+            all: client(&uncommitted)?,
+            settings,
+        })
+    }
+
+    /// How many partitions a topic has.
+    pub(super) fn partitions(&self, topic: &str) -> Result<i32, VerifyError> {
+        let metadata = self
+            .committed
+            .fetch_metadata(Some(topic), REQUEST)
+            .map_err(VerifyError::kafka("the brokers do not answer"))?;
+        let found = metadata
+            .topics()
+            .iter()
+            .find(|found| found.name() == topic && found.error().is_none());
+        match found.map_or(0, |found| found.partitions().len()) {
+            0 => Err(VerifyError::NoTopic {
+                topic: topic.to_owned(),
+            }),
+            count => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
+        }
+    }
+
+    /// The first offset of a partition and the one after the last that can be read.
+    pub(super) fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64), VerifyError> {
+        self.committed
+            .fetch_watermarks(topic, partition, REQUEST)
+            .map_err(VerifyError::kafka(format!("the ends of {topic}")))
+    }
+
+    /// As [`Kafka::bounds`], but not before everything can be read that stands there now: whoever was told that a
+    /// transaction is committed may be told so a moment before all partitions show it.
+    pub(super) fn settled_bounds(
+        &self,
+        topic: &str,
+        partition: i32,
+    ) -> Result<(i64, i64), VerifyError> {
+        let (_, stored) = self
+            .all
+            .fetch_watermarks(topic, partition, REQUEST)
+            .map_err(VerifyError::kafka(format!("the ends of {topic}")))?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (first, readable) = self.bounds(topic, partition)?;
+            if readable >= stored {
+                return Ok((first, readable));
+            }
+            if Instant::now() > deadline {
+                return Err(VerifyError::Open {
+                    topic: topic.to_owned(),
+                    seconds: PATIENCE.as_secs(),
+                });
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// The offsets that the group has committed for the partitions of a topic. Those of a transaction that is being
+    /// committed are waited for.
+    pub(super) fn group_offsets(
+        &self,
+        topic: &str,
+        partitions: i32,
+    ) -> Result<Vec<Option<i64>>, VerifyError> {
+        let what = "the group's committed offsets";
+        let mut wanted = TopicPartitionList::new();
+        for partition in 0..partitions {
+            wanted.add_partition(topic, partition);
+        }
+        let found = self
+            .committed
+            .committed_offsets(wanted, REQUEST)
+            .map_err(VerifyError::kafka(what))?;
+        (0..partitions)
+            .map(|partition| {
+                let Some(element) = found.find_partition(topic, partition) else {
+                    return Ok(None);
+                };
+                element.error().map_err(VerifyError::kafka(what))?;
+                Ok(match element.offset() {
+                    Offset::Offset(offset) => Some(offset),
+                    _ => None,
+                })
+            })
+            .collect()
+    }
+
+    /// For each partition of a topic the offset of its first message of this time or later, if there is one.
+    pub(super) fn offsets_at(
+        &self,
+        topic: &str,
+        partitions: i32,
+        time: DateTime<Utc>,
+    ) -> Result<Vec<Option<i64>>, VerifyError> {
+        let what = || format!("the offsets of {topic} at {time}");
+        let mut wanted = TopicPartitionList::new();
+        for partition in 0..partitions {
+            wanted
+                .add_partition_offset(topic, partition, Offset::Offset(time.timestamp_millis()))
+                .map_err(VerifyError::kafka(what()))?;
+        }
+        let found = self
+            .committed
+            .offsets_for_times(wanted, REQUEST)
+            .map_err(VerifyError::kafka(what()))?;
+        (0..partitions)
+            .map(|partition| {
+                let Some(element) = found.find_partition(topic, partition) else {
+                    return Ok(None);
+                };
+                element.error().map_err(VerifyError::kafka(what()))?;
+                Ok(match element.offset() {
+                    Offset::Offset(offset) => Some(offset),
+                    _ => None,
+                })
+            })
+            .collect()
+    }
+
+    /// Hands over every committed record in these spans of a topic, in order within each partition.
+    pub(super) fn read(
+        &self,
+        topic: &str,
+        spans: &Spans,
+        mut each: impl FnMut(&BorrowedMessage<'_>) -> Result<(), VerifyError>,
+    ) -> Result<(), VerifyError> {
+        // A client of its own: nothing of an earlier reading can come through.
+        let consumer: BaseConsumer<Quiet> = self
+            .settings
+            .create_with_context(Quiet)
+            .map_err(|error| VerifyError::Client(refusal::of_client(&error)))?;
+        let what = || format!("{topic} cannot be read");
+        let mut open: BTreeMap<i32, Range<i64>> = spans
+            .iter()
+            .filter(|(_, span)| !span.is_empty())
+            .map(|(&partition, span)| (partition, span.clone()))
+            .collect();
+        let mut places = TopicPartitionList::new();
+        for (&partition, span) in &open {
+            places
+                .add_partition_offset(topic, partition, Offset::Offset(span.start))
+                .map_err(VerifyError::kafka(what()))?;
+        }
+        consumer
+            .assign(&places)
+            .map_err(VerifyError::kafka(what()))?;
+        let mut quiet_since = Instant::now();
+        let mut last_error = None;
+        while !open.is_empty() {
+            let ended = match consumer.poll(Duration::from_secs(1)) {
+                Some(Ok(message)) => {
+                    quiet_since = Instant::now();
+                    let partition = message.partition();
+                    let Some(span) = open.get_mut(&partition) else {
+                        continue;
+                    };
+                    // After a reset the client may begin anew.
+                    if message.offset() < span.start {
+                        continue;
+                    }
+                    span.start = message.offset() + 1;
+                    if message.offset() < span.end {
+                        each(&message)?;
+                    }
+                    (span.start >= span.end).then_some(partition)
+                }
+                Some(Err(KafkaError::PartitionEOF(partition))) => Some(partition),
+                Some(Err(error)) => {
+                    last_error = Some(error);
+                    None
+                }
+                None => None,
+            };
+            if let Some(partition) = ended {
+                open.remove(&partition);
+                let mut done = TopicPartitionList::new();
+                done.add_partition(topic, partition);
+                consumer.pause(&done).map_err(VerifyError::kafka(what()))?;
+            }
+            if quiet_since.elapsed() > PATIENCE {
+                return Err(VerifyError::Unread {
+                    topic: topic.to_owned(),
+                    seconds: PATIENCE.as_secs(),
+                    last: last_error.map_or_else(|| "none".to_owned(), |error| error.to_string()),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Kafka's time of a record; where it has none, or one that nobody can represent, 1970.
+pub(super) fn time(message: &BorrowedMessage<'_>) -> DateTime<Utc> {
+    let milliseconds = match message.timestamp() {
+        Timestamp::CreateTime(milliseconds) | Timestamp::LogAppendTime(milliseconds) => {
+            milliseconds
+        }
+        Timestamp::NotAvailable => 0,
+    };
+    DateTime::from_timestamp_millis(milliseconds).unwrap_or_default()
+}
