@@ -3,6 +3,8 @@
 mod progress;
 mod time;
 
+use std::time::Duration;
+
 use clap::Args;
 use tokio::runtime::{Handle, Runtime};
 
@@ -11,7 +13,9 @@ use super::ConfigArgs;
 use super::exit::{BadInput, End};
 use super::model::log_sparingly;
 use super::signals;
-use crate::verify::{Report, VerifyError, Watch, Window, verify};
+use crate::model::manifest::Bundle;
+use crate::repair::{RepairError, repair};
+use crate::verify::{Watch, Window, verify};
 
 const EXAMPLES: &str = "Examples:
   tidewatch verify --config my.toml
@@ -24,6 +28,11 @@ const EXAMPLES: &str = "Examples:
 /// offsets and the tables, and counts what is lost (committed, and nothing in Kafka or nothing in Postgres), doubled, disagreeing
 /// (kind, label, probabilities, model or reason), uncommitted (an outcome that the group has not committed), and counts per
 /// minute that are not those of the rows. It changes nothing, joins no group, and may run beside the service.
+///
+/// With --repair, rows that are missing, doubled or different are made anew from the results and the dead letters, and counts per
+/// minute that are not those of the rows are counted anew: so a database restored from a backup catches up. Only committed
+/// messages are touched, so the service may go on; a row of which Kafka says nothing is left as it is. What is told in the
+/// end is how it is then.
 ///
 /// Exit codes: 0 it adds up; 1 it does not, or something could not be read (then there is no line of JSON); 2 the command line
 /// or the config cannot be used; 130 stopped by Ctrl-C.
@@ -39,6 +48,17 @@ pub(super) struct VerifyArgs {
     /// Look at messages before this time [default: to the last]
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     to: Option<chrono::DateTime<chrono::Utc>>,
+    /// Make the rows anew that are not what Kafka says, then check again
+    #[arg(long)]
+    repair: bool,
+    /// First wait until the service has nothing left to read, but at most so long
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    wait_settled: u64,
     /// Print one JSON line
     #[arg(long)]
     json: bool,
@@ -56,6 +76,7 @@ pub(super) fn run(args: VerifyArgs) -> anyhow::Result<End> {
     {
         return Err(BadInput::from("--from must be before --to"));
     }
+    let settle = Duration::from_secs(args.wait_settled);
     let runtime = Runtime::new()?;
     let result = runtime.block_on(async {
         let asked = signals::listen()?;
@@ -63,29 +84,49 @@ pub(super) fn run(args: VerifyArgs) -> anyhow::Result<End> {
         let work = tokio::task::spawn_blocking(move || {
             let mut bar = Bar::new();
             let mut tell = |progress| bar.tell(progress);
-            let report = verify(&config, &window, &handle, &mut Watch::new(&mut tell));
+            let mut watch = Watch::new(&mut tell);
+            let done = if args.repair {
+                let bundle = Bundle::open(&config.model.path).ok();
+                let known = bundle.map(|bundle| bundle.model_version());
+                repair(
+                    &config,
+                    &window,
+                    settle,
+                    known.as_ref(),
+                    &handle,
+                    &mut watch,
+                )
+                .map(|(report, repaired)| (report, Some(repaired)))
+            } else {
+                let report = verify(&config, &window, settle, &handle, &mut watch);
+                report
+                    .map(|report| (report, None))
+                    .map_err(RepairError::from)
+            };
             bar.finish();
-            report
+            done
         });
         tokio::select! {
-            report = work => Ok::<_, anyhow::Error>(Some(report?)),
+            done = work => anyhow::Ok(Some(done??)),
             () = asked.end.cancelled() => Ok(None),
         }
     });
     // After Ctrl-C the thread still waits for the brokers.
     runtime.shutdown_background();
-    match result? {
-        Some(report) => end(report, args.json),
-        None => Ok(End::Interrupted),
-    }
-}
-
-fn end(report: Result<Report, VerifyError>, json: bool) -> anyhow::Result<End> {
-    let report = report?;
-    if json {
-        println!("{}", report.json());
+    let Some((report, repaired)) = result? else {
+        return Ok(End::Interrupted);
+    };
+    if args.json {
+        let mut line = report.json();
+        if let Some(repaired) = &repaired {
+            line["repaired"] = repaired.json();
+        }
+        println!("{line}");
     } else {
         println!("{}", report.table());
+        if let Some(repaired) = &repaired {
+            println!("{}", repaired.words());
+        }
     }
     Ok(if report.adds_up() {
         End::Done

@@ -98,6 +98,27 @@ pub(super) async fn lock(
         .collect())
 }
 
+/// Locks the rows of `partitions` until the transaction ends, as [`lock`] does, whoever holds them.
+pub(super) async fn hold(
+    connection: &mut PgConnection,
+    partitions: &BTreeSet<TopicPartition>,
+) -> Result<(), StoreError> {
+    let (topics, numbers) = columns(partitions);
+    sqlx::query!(
+        r#"SELECT held.epoch
+             FROM partition_epochs held
+             JOIN unnest($1::text[], $2::integer[]) AS wanted (topic, number)
+               ON held.topic = wanted.topic AND held."partition" = wanted.number
+            ORDER BY held.topic COLLATE "C", held."partition"
+              FOR UPDATE OF held"#,
+        topics as _,
+        &numbers,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(())
+}
+
 /// Records that offsets below `next` have been written; call it under [`lock`].
 pub(super) async fn advance(
     connection: &mut PgConnection,
@@ -119,7 +140,7 @@ pub(super) async fn advance(
     Ok(())
 }
 
-fn columns<'a>(
+pub(super) fn columns<'a>(
     partitions: impl IntoIterator<Item = &'a TopicPartition>,
 ) -> (Vec<&'a str>, Vec<i32>) {
     partitions
@@ -128,7 +149,7 @@ fn columns<'a>(
         .unzip()
 }
 
-fn partition(topic: &str, partition: i32) -> TopicPartition {
+pub(super) fn partition(topic: &str, partition: i32) -> TopicPartition {
     TopicPartition {
         topic: Arc::from(topic),
         partition,

@@ -17,6 +17,7 @@ mod maintain;
 mod models;
 mod partitions;
 mod predictions;
+mod repair;
 mod rollups;
 mod schema;
 mod slices;
@@ -38,6 +39,7 @@ pub use counts::Counts;
 pub use epochs::Epochs;
 pub use error::StoreError;
 pub use maintain::Maintained;
+pub use repair::Recount;
 
 use config::{StoreConfig, TextStorage};
 use days::Window;

@@ -4,6 +4,19 @@ use super::{Store, StoreError, clean};
 use crate::record::{ModelVersion, Problem};
 
 impl Store {
+    /// The labels of a model, in the order of its rows' probabilities, if it is known.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn labels_of(&self, version: &str) -> Result<Option<Vec<String>>, StoreError> {
+        Ok(
+            sqlx::query_scalar!("SELECT labels FROM models WHERE version = $1", version)
+                .fetch_optional(&self.pool)
+                .await?,
+        )
+    }
+
     /// The number of a model, registered at first sight.
     pub(super) async fn model_id(&self, model: &ModelVersion) -> Result<i32, StoreError> {
         if let Some(&id) = self.models.read().await.get(&model.version) {

@@ -11,7 +11,7 @@ use crate::fault;
 use crate::record::{DeadLetter, Origin, Outcome, RawMessage, Scored, ScoredChunk, TopicPartition};
 
 /// How often a chunk is begun anew because partitions were made under it: it needs one of each table.
-const MAX_REROUTED: u32 = 5;
+pub(super) const MAX_REROUTED: u32 = 5;
 
 /// Whose earlier rows to look for before inserting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,17 +130,17 @@ fn is_written(written: &BTreeMap<TopicPartition, i64>, origin: &Origin) -> bool 
 }
 
 /// A chunk's outcomes by table: each message once (the last outcome counts), ordered by origin.
-struct Rows<'a> {
-    scored: Vec<&'a Scored>,
-    dead: Vec<&'a DeadLetter>,
+pub(super) struct Rows<'a> {
+    pub scored: Vec<&'a Scored>,
+    pub dead: Vec<&'a DeadLetter>,
     /// Every partition that the chunk touches: those with outcomes, and those whose offsets will be committed with it.
-    partitions: BTreeSet<TopicPartition>,
+    pub partitions: BTreeSet<TopicPartition>,
     /// For each partition, the offset after the last one written.
     next: BTreeMap<TopicPartition, i64>,
 }
 
 impl<'a> Rows<'a> {
-    fn of(chunk: &'a ScoredChunk) -> Self {
+    pub(super) fn of(chunk: &'a ScoredChunk) -> Self {
         let latest: BTreeMap<&Origin, &Outcome> = chunk
             .outcomes
             .iter()
@@ -164,7 +164,7 @@ impl<'a> Rows<'a> {
         rows
     }
 
-    fn raw(&self) -> impl Iterator<Item = &'a RawMessage> {
+    pub(super) fn raw(&self) -> impl Iterator<Item = &'a RawMessage> {
         let scored = self.scored.iter().map(|scored| &scored.message.raw);
         scored.chain(self.dead.iter().map(|letter| &letter.raw))
     }

@@ -74,6 +74,12 @@ impl Partition {
         &mut self.kafka[rank]
     }
 
+    fn forget_rows(&mut self) {
+        for cell in &mut self.postgres {
+            *cell = Cell::new(0, cell.age());
+        }
+    }
+
     pub(super) fn postgres_mut(&mut self, rank: usize) -> &mut Cell {
         &mut self.postgres[rank]
     }
@@ -117,6 +123,15 @@ impl Book {
     pub(super) fn partition_mut(&mut self, topic: &str, number: i32) -> Option<&mut Partition> {
         let topic = &mut self.topics[*self.by_name.get(topic)?];
         topic.partitions.get_mut(usize::try_from(number).ok()?)
+    }
+
+    /// Forgets what Postgres said.
+    pub(super) fn forget_rows(&mut self) {
+        self.foreign_rows = 0;
+        let topics = self.topics.iter_mut();
+        topics
+            .flat_map(|topic| &mut topic.partitions)
+            .for_each(Partition::forget_rows);
     }
 
     pub(super) fn partition(&self, topic: &str, number: i32) -> Option<&Partition> {

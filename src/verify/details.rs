@@ -1,11 +1,11 @@
 //! What each side says of a few messages, in words.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::TryStreamExt;
 use rdkafka::message::Message;
-use serde::Deserialize;
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -13,7 +13,7 @@ use sqlx::postgres::PgRow;
 use super::error::VerifyError;
 use super::judge::Place;
 use super::kafka::Kafka;
-use super::outcome::{Kind, Origin};
+use super::outcome::{self, Kind};
 use super::postgres::{Model, Snapshot};
 use super::read::Outputs;
 use super::watch::{Step, Watch};
@@ -30,12 +30,6 @@ pub struct Sayings {
 }
 
 pub(super) type Details = BTreeMap<Place, Sayings>;
-
-#[derive(Deserialize)]
-struct OfMessage<'a> {
-    #[serde(borrow)]
-    origin: Origin<'a>,
-}
 
 /// Reads the outputs again for what they say of these messages.
 pub(super) fn kafka(
@@ -57,8 +51,8 @@ pub(super) fn kafka(
         kafka.read(topic, spans, |message| {
             watch.advance(1);
             let value = message.payload().unwrap_or_default();
-            let Ok(OfMessage { origin }) = serde_json::from_slice(value) else {
-                return Ok(());
+            let Some(origin) = outcome::origin(value) else {
+                return ControlFlow::Continue(());
             };
             let place = Place {
                 topic: origin.topic.as_ref().into(),
@@ -68,19 +62,19 @@ pub(super) fn kafka(
             if let Some(sayings) = details.get_mut(&place)
                 && sayings.kafka.len() < MOST
             {
-                let said = outcome(kind, value);
+                let said = record_in_words(kind, value);
                 let (partition, offset) = (message.partition(), message.offset());
                 sayings
                     .kafka
                     .push(format!("{said} (in {topic}[{partition}]@{offset})"));
             }
-            Ok(())
+            ControlFlow::Continue(())
         })?;
     }
     Ok(())
 }
 
-fn outcome(kind: Kind, value: &[u8]) -> String {
+fn record_in_words(kind: Kind, value: &[u8]) -> String {
     let body: Value = serde_json::from_slice(value).unwrap_or_default();
     let text = |member: &str| body[member].as_str().unwrap_or("?").to_owned();
     match kind {

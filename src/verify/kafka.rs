@@ -1,7 +1,7 @@
 //! What is asked of Kafka, without joining the group and without changing anything.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -17,11 +17,13 @@ use crate::pipeline::client;
 use crate::pipeline::config::KafkaConfig;
 use crate::refusal;
 
-/// For one request. The group's offsets wait for an open transaction, so it is longer than one may last.
-const REQUEST: Duration = Duration::from_secs(60);
+/// For one request. The group's offsets wait for an open transaction, so it is longer than one of the service's may last.
+const REQUEST: Duration = Duration::from_secs(30);
+/// For answers, while a broker starts or a coordinator moves.
+const RETRIES: Duration = Duration::from_secs(60);
 /// For the next record of those that are there, and for the end of a transaction.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two looks at an open transaction.
+/// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Ends are no errors.
@@ -51,7 +53,12 @@ pub(super) struct Kafka {
 
 impl Kafka {
     pub(super) fn new(config: &KafkaConfig) -> Result<Self, VerifyError> {
-        let mut settings = client::base(config);
+        let mut settings = ClientConfig::new();
+        // The end of a partition is told when a broker has waited so long for more.
+        settings.set("fetch.wait.max.ms", "20");
+        for (&option, &value) in &client::base(config).config_map() {
+            settings.set(option, value);
+        }
         settings
             .set("client.id", "tidewatch-verify")
             .set("group.id", &config.group)
@@ -78,15 +85,16 @@ impl Kafka {
 
     /// How many partitions a topic has.
     pub(super) fn partitions(&self, topic: &str) -> Result<i32, VerifyError> {
-        let metadata = self
-            .committed
-            .fetch_metadata(Some(topic), REQUEST)
-            .map_err(VerifyError::kafka("the brokers do not answer"))?;
-        let found = metadata
-            .topics()
-            .iter()
-            .find(|found| found.name() == topic && found.error().is_none());
-        match found.map_or(0, |found| found.partitions().len()) {
+        let count = patiently("the brokers do not answer", || {
+            let metadata = self.committed.fetch_metadata(Some(topic), REQUEST)?;
+            let found = metadata.topics().iter().find(|found| found.name() == topic);
+            match found.map(|found| (found.error().map(Code::from), found.partitions().len())) {
+                None | Some((Some(Code::UnknownTopicOrPartition), _)) => Ok(0),
+                Some((Some(error), _)) => Err(KafkaError::MetadataFetch(error)),
+                Some((None, count)) => Ok(count),
+            }
+        })?;
+        match count {
             0 => Err(VerifyError::NoTopic {
                 topic: topic.to_owned(),
             }),
@@ -96,9 +104,7 @@ impl Kafka {
 
     /// The first offset of a partition and the one after the last that can be read.
     pub(super) fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64), VerifyError> {
-        self.committed
-            .fetch_watermarks(topic, partition, REQUEST)
-            .map_err(VerifyError::kafka(format!("the ends of {topic}")))
+        bounds(&self.committed, topic, partition)
     }
 
     /// As [`Kafka::bounds`], but not before everything can be read that stands there now: whoever was told that a
@@ -108,10 +114,7 @@ impl Kafka {
         topic: &str,
         partition: i32,
     ) -> Result<(i64, i64), VerifyError> {
-        let (_, stored) = self
-            .all
-            .fetch_watermarks(topic, partition, REQUEST)
-            .map_err(VerifyError::kafka(format!("the ends of {topic}")))?;
+        let (_, stored) = bounds(&self.all, topic, partition)?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             let (first, readable) = self.bounds(topic, partition)?;
@@ -140,22 +143,10 @@ impl Kafka {
         for partition in 0..partitions {
             wanted.add_partition(topic, partition);
         }
-        let found = self
-            .committed
-            .committed_offsets(wanted, REQUEST)
-            .map_err(VerifyError::kafka(what))?;
-        (0..partitions)
-            .map(|partition| {
-                let Some(element) = found.find_partition(topic, partition) else {
-                    return Ok(None);
-                };
-                element.error().map_err(VerifyError::kafka(what))?;
-                Ok(match element.offset() {
-                    Offset::Offset(offset) => Some(offset),
-                    _ => None,
-                })
-            })
-            .collect()
+        patiently(what, || {
+            let found = self.committed.committed_offsets(wanted.clone(), REQUEST)?;
+            offsets(&found, topic, partitions)
+        })
     }
 
     /// For each partition of a topic the offset of its first message of this time or later, if there is one.
@@ -172,30 +163,19 @@ impl Kafka {
                 .add_partition_offset(topic, partition, Offset::Offset(time.timestamp_millis()))
                 .map_err(VerifyError::kafka(what()))?;
         }
-        let found = self
-            .committed
-            .offsets_for_times(wanted, REQUEST)
-            .map_err(VerifyError::kafka(what()))?;
-        (0..partitions)
-            .map(|partition| {
-                let Some(element) = found.find_partition(topic, partition) else {
-                    return Ok(None);
-                };
-                element.error().map_err(VerifyError::kafka(what()))?;
-                Ok(match element.offset() {
-                    Offset::Offset(offset) => Some(offset),
-                    _ => None,
-                })
-            })
-            .collect()
+        patiently(&what(), || {
+            let found = self.committed.offsets_for_times(wanted.clone(), REQUEST)?;
+            offsets(&found, topic, partitions)
+        })
     }
 
-    /// Hands over every committed record in these spans of a topic, in order within each partition.
+    /// Hands over the committed records in these spans of a topic, in order within each partition, until the last or as long as
+    /// they are wanted.
     pub(super) fn read(
         &self,
         topic: &str,
         spans: &Spans,
-        mut each: impl FnMut(&BorrowedMessage<'_>) -> Result<(), VerifyError>,
+        mut each: impl FnMut(&BorrowedMessage<'_>) -> ControlFlow<()>,
     ) -> Result<(), VerifyError> {
         // A client of its own: nothing of an earlier reading can come through.
         let consumer: BaseConsumer<Quiet> = self
@@ -232,8 +212,8 @@ impl Kafka {
                         continue;
                     }
                     span.start = message.offset() + 1;
-                    if message.offset() < span.end {
-                        each(&message)?;
+                    if message.offset() < span.end && each(&message).is_break() {
+                        return Ok(());
                     }
                     (span.start >= span.end).then_some(partition)
                 }
@@ -262,8 +242,66 @@ impl Kafka {
     }
 }
 
+/// Asks again for a while: a broker may be starting, a coordinator moving.
+fn patiently<T>(what: &str, ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, VerifyError> {
+    let deadline = Instant::now() + RETRIES;
+    loop {
+        match ask() {
+            Err(error) if Instant::now() < deadline && may_pass(&error) => {
+                std::thread::sleep(PAUSE);
+            }
+            answer => return answer.map_err(VerifyError::kafka(what)),
+        }
+    }
+}
+
+/// Whether waiting may help.
+fn may_pass(error: &KafkaError) -> bool {
+    !matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::SaslAuthenticationFailed
+                | Code::Authentication
+        )
+    )
+}
+
+fn bounds(
+    consumer: &BaseConsumer<Quiet>,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), VerifyError> {
+    patiently(&format!("the ends of {topic}"), || {
+        consumer.fetch_watermarks(topic, partition, REQUEST)
+    })
+}
+
+/// The offsets that were answered, by partition.
+fn offsets(
+    found: &TopicPartitionList,
+    topic: &str,
+    partitions: i32,
+) -> Result<Vec<Option<i64>>, KafkaError> {
+    (0..partitions)
+        .map(|partition| {
+            let Some(element) = found.find_partition(topic, partition) else {
+                return Ok(None);
+            };
+            element.error()?;
+            Ok(match element.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            })
+        })
+        .collect()
+}
+
 /// Kafka's time of a record; where it has none, or one that nobody can represent, 1970.
-pub(super) fn time(message: &BorrowedMessage<'_>) -> DateTime<Utc> {
+#[must_use]
+pub fn time(message: &BorrowedMessage<'_>) -> DateTime<Utc> {
     let milliseconds = match message.timestamp() {
         Timestamp::CreateTime(milliseconds) | Timestamp::LogAppendTime(milliseconds) => {
             milliseconds

@@ -11,6 +11,7 @@
 mod age;
 mod book;
 mod cell;
+mod check;
 mod details;
 mod error;
 mod judge;
@@ -23,22 +24,22 @@ mod rollups;
 mod runs;
 mod watch;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 
+pub use check::{Broken, Check};
 pub use details::Sayings;
 pub use error::VerifyError;
 pub use judge::{Counts, Fault, Place};
+pub use kafka::time as kafka_time;
+pub use outcome::{Kind, Origin, origin};
 pub use report::{Example, Report};
 pub use rollups::Miscount;
 pub use watch::{Progress, Step, Watch};
 
 use crate::config::Config;
-use age::Retention;
-use details::Details;
-use kafka::Kafka;
-use postgres::Snapshot;
-use rollups::Bounds;
 
 /// Which messages are looked at, by Kafka's time of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,7 +56,8 @@ impl Window {
     }
 }
 
-/// Checks everything within the window. Blocks, outside of any runtime's own threads; `runtime` is where Postgres is asked.
+/// Checks everything within the window, after waiting at most so long until the service has nothing left to read. Blocks, outside
+/// of any runtime's own threads; `runtime` is where Postgres is asked.
 ///
 /// # Errors
 ///
@@ -63,66 +65,9 @@ impl Window {
 pub fn verify(
     config: &Config,
     window: &Window,
+    settle: Duration,
     runtime: &Handle,
     watch: &mut Watch<'_>,
 ) -> Result<Report, VerifyError> {
-    let now = Utc::now();
-    let retention = Retention::of(&config.postgres, now);
-    let kafka = Kafka::new(&config.kafka)?;
-    let mut book = read::open(&kafka, &config.input, window)?;
-    let outputs = read::outputs(&kafka, &config.output, window)?;
-    read::inputs(&kafka, &mut book, &retention, watch)?;
-    read::outcomes(
-        &kafka,
-        &config.output,
-        &outputs,
-        &mut book,
-        &retention,
-        watch,
-    )?;
-    read::committed_later(&kafka, &mut book)?;
-
-    let mut report = Report::default();
-    let mut details = Details::default();
-    let judgement = runtime.block_on(async {
-        let mut snapshot = Snapshot::take(&config.postgres).await?;
-        snapshot.read(&mut book, window.is_limited(), watch).await?;
-        let judgement = judge::judge(&book, config.kafka.start, window.from.is_some());
-        watch.begin(Step::Rollups, 1);
-        let nothing_gone = snapshot
-            .nothing_gone(&book, &retention, &judgement.counts)
-            .await?;
-        let bounds = Bounds::new(&config.postgres, &retention, now, nothing_gone);
-        snapshot
-            .miscounts(&book, &bounds, window.is_limited(), async |miscount| {
-                report.rollups_differing += 1;
-                if report.miscounts.len() < judge::SHOWN {
-                    report.miscounts.push(miscount);
-                }
-                Ok(())
-            })
-            .await?;
-        for (_, place) in &judgement.places {
-            details.entry(place.clone()).or_default();
-        }
-        snapshot.details(&mut details).await?;
-        Ok::<_, VerifyError>(judgement)
-    })?;
-    if !details.is_empty() {
-        details::kafka(&kafka, &config.output, &outputs, &mut details, watch)?;
-    }
-    report.counts = judgement.counts;
-    report.examples = judgement
-        .places
-        .into_iter()
-        .map(|(fault, place)| Example {
-            fault,
-            said: details.get(&place).cloned().unwrap_or_default(),
-            place,
-        })
-        .collect();
-    report.foreign_outcomes = book.foreign_outcomes;
-    report.foreign_rows = book.foreign_rows;
-    report.unreadable = book.unreadable;
-    Ok(report)
+    Check::begin(config, window, settle, watch)?.report(true, runtime, watch)
 }

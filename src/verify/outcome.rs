@@ -12,7 +12,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     Result,
     Dead,
 }
@@ -91,11 +91,24 @@ fn bits(value: f32) -> u32 {
 
 /// Where the message stands that an outcome in Kafka speaks of.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Origin<'a> {
+pub struct Origin<'a> {
     #[serde(borrow)]
     pub topic: Cow<'a, str>,
     pub partition: i32,
     pub offset: i64,
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    origin: Origin<'a>,
+}
+
+/// Of which message an outcome's record speaks.
+#[must_use]
+pub fn origin(record: &[u8]) -> Option<Origin<'_>> {
+    let body: Body<'_> = serde_json::from_slice(record).ok()?;
+    Some(body.origin)
 }
 
 /// The members of a result that are compared. JSON numbers hold what an `f32` holds exactly, so they are read as one.

@@ -1,7 +1,9 @@
 //! From Kafka into the book: which messages there are, and which outcomes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rdkafka::message::Message;
@@ -75,6 +77,48 @@ pub(super) fn open(
     Ok(Book::new(topics))
 }
 
+/// Between two looks at what the group has left to read.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// Waits until the group has read every message that is there, but no longer than this.
+pub(super) fn settle(
+    kafka: &Kafka,
+    inputs: &[InputConfig],
+    limit: Duration,
+    watch: &mut Watch<'_>,
+) -> Result<(), VerifyError> {
+    let began = Instant::now();
+    watch.begin(Step::Settling, limit.as_secs());
+    loop {
+        watch.reach(began.elapsed().as_secs());
+        let mut open = false;
+        for input in inputs {
+            open = open || has_unread(kafka, &input.topic)?;
+        }
+        if !open || began.elapsed() > limit {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Whether there is a message that the group has not committed. Its offset alone does not tell: control records follow the last
+/// message of a transaction.
+fn has_unread(kafka: &Kafka, topic: &str) -> Result<bool, VerifyError> {
+    let count = kafka.partitions(topic)?;
+    let mut unread = Spans::new();
+    for (number, committed) in (0..).zip(kafka.group_offsets(topic, count)?) {
+        let (first, end) = kafka.bounds(topic, number)?;
+        unread.insert(number, committed.unwrap_or(first).max(first)..end);
+    }
+    let mut found = false;
+    kafka.read(topic, &unread, |_| {
+        found = true;
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
+}
+
 /// The output topics as they stand now. An outcome comes after its message, so they are looked at from the same time on.
 pub(super) fn outputs(
     kafka: &Kafka,
@@ -139,7 +183,7 @@ pub(super) fn inputs(
                     retention.age(time),
                 );
             }
-            Ok(())
+            ControlFlow::Continue(())
         })?;
     }
     Ok(())
@@ -173,7 +217,7 @@ pub(super) fn outcomes(
             let Some((origin, digest)) = outcome::read(kind, message.payload().unwrap_or_default())
             else {
                 book.unreadable += 1;
-                return Ok(());
+                return ControlFlow::Continue(());
             };
             let written = time(message);
             if outputs.trimmed.contains(&(side, message.partition())) {
@@ -186,7 +230,7 @@ pub(super) fn outcomes(
             }
             let Some(partition) = book.partition_mut(&origin.topic, origin.partition) else {
                 book.foreign_outcomes += 1;
-                return Ok(());
+                return ControlFlow::Continue(());
             };
             match partition.rank(origin.offset) {
                 Some(rank) => {
@@ -199,7 +243,7 @@ pub(super) fn outcomes(
                 None if origin.offset >= partition.range.end => {}
                 None => book.foreign_outcomes += 1,
             }
-            Ok(())
+            ControlFlow::Continue(())
         })?;
     }
     firsts.bound(kafka, outputs, book)

@@ -133,13 +133,13 @@ impl Snapshot {
     }
 
     /// Hands over every count that is a fault, by minute.
-    pub(super) async fn miscounts(
+    pub(super) async fn miscounts<E: From<VerifyError>>(
         &mut self,
         book: &Book,
         bounds: &Bounds,
         ranged: bool,
-        mut each: impl AsyncFnMut(Miscount) -> Result<(), VerifyError>,
-    ) -> Result<(), VerifyError> {
+        mut each: impl AsyncFnMut(Miscount) -> Result<(), E>,
+    ) -> Result<(), E> {
         let failed = || VerifyError::postgres("the counts per minute cannot be read");
         let spans: Vec<_> = book.partitions().collect();
         let topics: Vec<&str> = spans.iter().map(|(topic, _)| &***topic).collect();

@@ -70,6 +70,12 @@ impl<'a> Watch<'a> {
         (self.tell)(self.now);
     }
 
+    /// Is so far with the step.
+    pub fn reach(&mut self, done: u64) {
+        self.now.done = done;
+        (self.tell)(self.now);
+    }
+
     /// Goes on in the step.
     pub fn advance(&mut self, by: u64) {
         self.now.done += by;

@@ -98,22 +98,23 @@ format = "json"
 
     /// Runs a subcommand with `--config` to its end.
     pub fn command(&self, subcommand: &str) -> std::process::Output {
+        self.run(subcommand, &[])
+    }
+
+    /// As [`ServiceConfig::command`], with more arguments.
+    pub fn run(&self, subcommand: &str, more: &[&str]) -> std::process::Output {
         Command::new(env!("CARGO_BIN_EXE_tidewatch"))
             .arg(subcommand)
             .arg("--config")
             .arg(self.path())
+            .args(more)
             .output()
             .expect("the binary starts")
     }
 
     /// Runs `tidewatch verify --json` with these arguments, and returns its exit code and its line.
     pub fn verify(&self, more: &[&str]) -> (i32, serde_json::Value) {
-        let output = Command::new(env!("CARGO_BIN_EXE_tidewatch"))
-            .args(["verify", "--json", "--config"])
-            .arg(self.path())
-            .args(more)
-            .output()
-            .expect("the binary starts");
+        let output = self.run("verify", &[&["--json"], more].concat());
         let line = String::from_utf8_lossy(&output.stdout);
         let value = serde_json::from_str(&line).unwrap_or_else(|error| {
             panic!(
