@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use super::keys::Keys;
 use super::rollups::{Deltas, Minute};
 use super::write::{MAX_REROUTED, Rows};
-use super::{Store, StoreError, clean, dead_letters, epochs, predictions};
+use super::{Store, StoreError, clean, epochs};
 use crate::record::{Origin, RawMessage, ScoredChunk, TopicPartition};
 
 /// A count per minute that is to be made that of the rows.
@@ -107,13 +107,8 @@ impl Store {
         epochs::hold(&mut transaction, &rows.partitions).await?;
         let mut deltas = Deltas::default();
         delete(&mut transaction, replaced, &mut deltas).await?;
-        let (model, text) = (&chunk.model, self.text);
-        predictions::insert(&mut transaction, &rows.scored, model, model_id, text).await?;
-        dead_letters::insert(&mut transaction, &rows.dead, text).await?;
-        for scored in &rows.scored {
-            deltas.count(scored, model);
-        }
-        deltas.apply(&mut transaction).await?;
+        self.insert(&mut transaction, chunk, rows, model_id, deltas)
+            .await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// Inserts the rows and counts them on top of `deltas`.
-    async fn insert(
+    pub(super) async fn insert(
         &self,
         connection: &mut PgConnection,
         chunk: &ScoredChunk,
