@@ -21,4 +21,5 @@ mod replay;
 mod score;
 mod store;
 mod stream;
+mod torture;
 mod verify;

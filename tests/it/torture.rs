@@ -1,0 +1,98 @@
+//! The schedules that `scripts/torture` plays.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test, a panic with its line is the report"
+)]
+
+#[path = "../torture/draw.rs"]
+#[expect(dead_code, reason = "the program uses more of it")]
+mod draw;
+#[path = "../torture/schedule.rs"]
+mod schedule;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use draw::{Wish, draw};
+use schedule::{Fault, MOST, Schedule};
+
+fn of_seed(seed: u64) -> Schedule {
+    draw(Wish {
+        seed,
+        minutes: 30.0,
+        every: 8.0,
+        quiet: 4.0,
+        faults: true,
+    })
+}
+
+#[test]
+fn the_same_seed_gives_the_same_schedule_and_another_seed_another() {
+    assert_eq!(of_seed(5), of_seed(5));
+    assert_ne!(of_seed(5).events, of_seed(6).events);
+}
+
+#[test]
+fn a_schedule_is_read_as_it_was_written() {
+    let schedule = of_seed(7);
+    let mut file = Vec::new();
+    schedule.write(&mut file).unwrap();
+    assert_eq!(Schedule::read(&*file).unwrap(), schedule);
+}
+
+#[test]
+fn schedules_are_in_order_end_quietly_and_hold_every_kind_of_fault_in_time() {
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for seed in 0..20 {
+        let schedule = of_seed(seed);
+        let times: Vec<u64> = schedule.events.iter().map(|event| event.at_ms).collect();
+        assert!(times.is_sorted(), "seed {seed}");
+        assert_eq!(times.last(), Some(&(30 * 60 * 1000)), "seed {seed}");
+        assert_eq!(schedule.events.last().unwrap().fault, Fault::Quiet);
+        for event in &schedule.events {
+            *kinds.entry(event.fault.kind()).or_default() += 1;
+        }
+    }
+    assert_eq!(kinds["quiet"], 20 * 8);
+    assert_eq!(kinds.len(), 15, "{kinds:?}");
+    // A gap of 8 s on average, and more where a fault lasts: at least one in twenty seconds.
+    let faults: usize = kinds.values().sum::<usize>() - kinds["quiet"];
+    assert!(faults > 20 * 30 * 60 / 20, "{faults} faults in 20 runs");
+}
+
+#[test]
+fn only_instances_that_run_are_ended_and_only_those_that_do_not_are_added() {
+    for seed in 0..50 {
+        let schedule = of_seed(seed);
+        let mut running: BTreeSet<usize> = schedule
+            .header
+            .starts
+            .iter()
+            .map(|start| start.instance)
+            .collect();
+        for event in &schedule.events {
+            let at = event.at_ms;
+            match &event.fault {
+                Fault::Add { start } => {
+                    assert!(running.insert(start.instance), "seed {seed} at {at}");
+                }
+                Fault::Remove { instance, .. } => {
+                    assert!(running.remove(instance), "seed {seed} at {at}");
+                }
+                Fault::Kill { starts, .. } => {
+                    for start in starts {
+                        assert!(running.contains(&start.instance), "seed {seed} at {at}");
+                    }
+                }
+                Fault::Terminate { start, .. } => assert!(running.contains(&start.instance)),
+                Fault::Pause { instance, .. } => assert!(running.contains(instance)),
+                _ => {}
+            }
+            // One with the real model, and one to four others.
+            assert!(
+                (2..=MOST + 1).contains(&running.len()),
+                "seed {seed} at {at}"
+            );
+        }
+    }
+}
