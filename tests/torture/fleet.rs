@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -88,10 +88,8 @@ impl Fleet {
             (&self.small, &self.bundles[start.bundle])
         };
         let log = File::create(log).expect("a log can be created");
-        let child = Command::new(env!("CARGO_BIN_EXE_tidewatch"))
-            .arg("run")
-            .arg("--config")
-            .arg(&pipeline.config)
+        let child = pipeline
+            .command("run")
             .env("TIDEWATCH__KAFKA__INSTANCE", &name)
             .env("TIDEWATCH__MODEL__PATH", model)
             .env(

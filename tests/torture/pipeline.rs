@@ -25,6 +25,7 @@ pub struct Pipeline {
     pub config: PathBuf,
     /// The URL of its database.
     pub database: String,
+    program: PathBuf,
     bootstrap: String,
     group: String,
     results: String,
@@ -44,6 +45,7 @@ impl Pipeline {
     /// Makes topics, configuration and schema.
     pub fn create(
         name: &'static str,
+        program: &Path,
         bootstrap: &str,
         database: String,
         header: &Header,
@@ -55,6 +57,7 @@ impl Pipeline {
             input: format!("{name}.posts"),
             config: folder.join(format!("{name}.toml")),
             database,
+            program: program.to_owned(),
             bootstrap: bootstrap.to_owned(),
             group: format!("{name}.group"),
             results: format!("{name}.results"),
@@ -124,7 +127,7 @@ format = "json"
 
     /// `tidewatch SUBCOMMAND --config …`.
     pub fn command(&self, subcommand: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidewatch"));
+        let mut command = Command::new(&self.program);
         command.arg(subcommand).arg("--config").arg(&self.config);
         command
     }
