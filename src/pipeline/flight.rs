@@ -133,9 +133,13 @@ impl Flight {
         state.epochs = Arc::new(held);
     }
 
-    /// Whether a commit has failed since the last call, so that all partitions must be read anew.
-    pub(super) fn take_restart(&self) -> bool {
-        std::mem::take(&mut self.lock().restart)
+    /// The assignment to consume under, and whether a commit has failed since the last call, so that all partitions must
+    /// be read anew.
+    ///
+    /// Both at one moment: what is read anew under an assignment that had ended before would be dropped, and never read again.
+    pub(super) fn follow(&self) -> (Assignment, bool) {
+        let mut state = self.lock();
+        (self.current(), std::mem::take(&mut state.restart))
     }
 
     /// The next offset to commit of each partition.
@@ -297,8 +301,36 @@ mod tests {
         let assignment = flight.current();
         flight.enter(assignment).unwrap().failed();
         assert!(!flight.is_current(assignment));
-        assert!(flight.take_restart());
-        assert!(!flight.take_restart());
+        assert_eq!(flight.follow(), (flight.current(), true));
+        assert_eq!(flight.follow(), (flight.current(), false));
+    }
+
+    #[test]
+    fn a_restart_is_told_with_the_assignment_that_follows_the_failure_whenever_it_is_asked_for() {
+        const FAILURES: usize = 20_000;
+        let flight = &Flight::new();
+        let (seen, told) = std::sync::mpsc::channel();
+        std::thread::scope(move |scope| {
+            scope.spawn(move || {
+                // The next one only when the last one was noticed: each belongs to one answer.
+                for last in told.into_iter().take(FAILURES) {
+                    assert_eq!(flight.current(), last);
+                    flight.enter(last).unwrap().failed();
+                }
+            });
+            let mut failing = flight.current();
+            seen.send(failing).unwrap();
+            for _ in 0..FAILURES {
+                let assignment = loop {
+                    if let (assignment, true) = flight.follow() {
+                        break assignment;
+                    }
+                };
+                assert_ne!(assignment, failing);
+                failing = assignment;
+                let _ = seen.send(failing);
+            }
+        });
     }
 
     #[test]
@@ -341,7 +373,7 @@ mod tests {
         let begun_anew = flight.current();
         commit.committed(&Offsets::default());
         assert!(!flight.is_current(begun_anew));
-        assert!(flight.take_restart());
+        assert!(flight.follow().1);
     }
 
     #[test]

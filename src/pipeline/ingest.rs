@@ -130,7 +130,11 @@ impl Ingest {
         let mut out = Some(out);
         while !drained.is_cancelled() {
             // Read before anything else: should it end meanwhile, what this round collects under it is void.
-            let assignment = self.flight.current();
+            let (assignment, restart) = self.flight.follow();
+            if restart {
+                self.consumer.context().restart();
+                self.pause(&self.consumer.context().owned())?;
+            }
             if out.is_some() && stop.is_cancelled() {
                 // Nobody waits for what is being collected: it is read again by whoever comes next.
                 out = None;
@@ -153,7 +157,7 @@ impl Ingest {
         Ok(())
     }
 
-    /// Does what has come up since the last time: a restart, partitions to begin, trouble, the lag.
+    /// Does what has come up since the last time: partitions to begin, trouble, the lag.
     fn follow_group(
         &mut self,
         consuming: bool,
@@ -164,10 +168,6 @@ impl Ingest {
             return Err(PipelineError::Input(format!(
                 "a rebalance of the group could not be followed: {reason}"
             )));
-        }
-        if self.flight.take_restart() {
-            group.restart();
-            self.pause(&group.owned())?;
         }
         self.collector.keep_only(assignment);
         let rebalances = group.rebalances();
