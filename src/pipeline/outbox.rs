@@ -17,6 +17,7 @@ use super::error::PipelineError;
 use crate::fault;
 use crate::record::Offsets;
 use crate::refusal;
+use crate::store::StoreError;
 
 /// For each step of a transaction; the client retries within it.
 const STEP: Duration = Duration::from_secs(10);
@@ -34,6 +35,8 @@ pub(super) enum Failure {
     Later(String),
     /// It may have committed. Only the committed offsets tell: the chunk must be read again from there, never sent again.
     Unknown(String),
+    /// Nothing of it is visible: it was given up since Postgres did not confirm the epochs.
+    Unconfirmed(StoreError),
     /// It never will.
     Fatal(PipelineError),
 }
@@ -74,6 +77,8 @@ impl ProducerContext for Deliveries {
 enum Broken {
     /// It had not been asked to commit.
     Before(KafkaError),
+    /// It was not, since the epochs were not confirmed.
+    Unconfirmed(StoreError),
     /// It had.
     Commit(KafkaError),
 }
@@ -112,21 +117,30 @@ impl Outbox {
     }
 
     /// Writes the records and commits the offsets, under the group's metadata, in one transaction. A step that does not
-    /// answer is asked again as long as `patient` says so.
+    /// answer is asked again as long as `patient` says so; it commits only what `confirm` confirms once the offsets are
+    /// pending.
     pub(super) fn commit(
         &mut self,
         records: &[Record<'_>],
         offsets: &Offsets,
         metadata: &ConsumerGroupMetadata,
         patient: impl Fn() -> bool,
+        confirm: impl FnOnce() -> Result<(), StoreError>,
     ) -> Result<(), Failure> {
         self.deliveries.take();
         let producer = self.open()?;
         let begun = Instant::now();
-        let Err(broken) = transact(producer, records, offsets, metadata, &patient) else {
-            return Ok(());
+        let done = transact(producer, records, offsets, metadata, &patient, confirm);
+        let (error, asked) = match done {
+            Ok(()) => return Ok(()),
+            Err(Broken::Unconfirmed(error)) => {
+                self.abort(&patient);
+                return Err(Failure::Unconfirmed(error));
+            }
+            Err(Broken::Before(error)) => (error, false),
+            Err(Broken::Commit(error)) => (error, true),
         };
-        let failure = self.judge_transaction(&broken, begun.elapsed());
+        let failure = self.judge_transaction(&error, asked, begun.elapsed());
         match &failure {
             // A new producer of the same transactional id resolves what this one has left open, so that the committed
             // offsets can be read.
@@ -136,7 +150,10 @@ impl Outbox {
                     tracing::debug!("the producer is not open again yet: {failure:?}");
                 }
             }
-            _ => self.abort(&broken, &patient),
+            _ if matches!(&error, KafkaError::Transaction(error) if error.is_fatal()) => {
+                self.producer = None;
+            }
+            _ => self.abort(&patient),
         }
         Err(failure)
     }
@@ -154,20 +171,16 @@ impl Outbox {
     }
 
     /// Brings the producer back to where a transaction can begin, or gives it up.
-    fn abort(&mut self, broken: &Broken, patient: &impl Fn() -> bool) {
-        let (Broken::Before(error) | Broken::Commit(error)) = broken;
-        let fatal = matches!(error, KafkaError::Transaction(error) if error.is_fatal());
-        if !fatal
-            && let Some(producer) = &self.producer
-            && asked_again(patient, || producer.abort_transaction(STEP)).is_ok()
+    fn abort(&mut self, patient: &impl Fn() -> bool) {
+        if let Some(producer) = &self.producer
+            && asked_again(patient, || producer.abort_transaction(STEP)).is_err()
         {
-            return;
+            self.producer = None;
         }
-        self.producer = None;
     }
 
-    fn judge_transaction(&self, broken: &Broken, took: Duration) -> Failure {
-        let (Broken::Before(error) | Broken::Commit(error)) = broken;
+    /// What an error says of a transaction that had been asked to commit, or had not.
+    fn judge_transaction(&self, error: &KafkaError, asked: bool, took: Duration) -> Failure {
         let fenced = matches!(
             error.rdkafka_error_code(),
             Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
@@ -177,7 +190,7 @@ impl Outbox {
             return Failure::Unknown(format!("the transaction took {} s", took.as_secs()));
         }
         let aborts = matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort());
-        if matches!(broken, Broken::Commit(_)) && !aborts && !fenced {
+        if asked && !aborts && !fenced {
             return Failure::Unknown(said(error));
         }
         match self.deliveries.take() {
@@ -249,6 +262,7 @@ fn transact(
     offsets: &Offsets,
     metadata: &ConsumerGroupMetadata,
     patient: &impl Fn() -> bool,
+    confirm: impl FnOnce() -> Result<(), StoreError>,
 ) -> Result<(), Broken> {
     let before = || -> Result<(), KafkaError> {
         producer.begin_transaction()?;
@@ -268,6 +282,7 @@ fn transact(
     };
     before().map_err(Broken::Before)?;
     fault::point("offsets-sent");
+    confirm().map_err(Broken::Unconfirmed)?;
     fault::point("commit-asked");
     asked_again(patient, || producer.commit_transaction(STEP)).map_err(Broken::Commit)?;
     fault::point("committed");

@@ -23,6 +23,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 /// For writing a chunk to Postgres: more than the longest statement and the longest wait for a lock may take there.
 const WRITE: Duration = Duration::from_secs(75);
+/// For confirming the epochs, while a transaction is open.
+const CONFIRM: Duration = Duration::from_secs(5);
 /// How long a rebalance may take to bring the metadata of the next generation.
 const NEXT_GENERATION: Duration = Duration::from_secs(10);
 
@@ -92,6 +94,7 @@ impl Sink {
             };
             match failure {
                 Failure::Fatal(error) => return Err(error),
+                Failure::Unconfirmed(error) => return Err(error.into()),
                 Failure::Generation(said) | Failure::Later(said) | Failure::Unknown(said) => {
                     self.health.not_ready(
                         Part::Kafka,
@@ -137,44 +140,50 @@ impl Sink {
         let mut pause = FIRST_PAUSE;
         loop {
             let writing = async {
-                let write = async {
-                    match self.delivery {
-                        Delivery::ExactlyOnce => {
-                            self.store.write_chunk(chunk, &commit.epochs).await
-                        }
-                        Delivery::Unguarded => self.store.insert_chunk(chunk).await,
-                    }
-                };
-                // A server that has gone silent would never answer.
-                tokio::time::timeout(WRITE, write)
-                    .await
-                    .unwrap_or_else(|_| {
-                        Err(StoreError::Unavailable {
-                            problem: format!("no answer within {} s", WRITE.as_secs()),
-                        })
-                    })
+                match self.delivery {
+                    Delivery::ExactlyOnce => self.store.write_chunk(chunk, &commit.epochs).await,
+                    Delivery::Unguarded => self.store.insert_chunk(chunk).await,
+                }
             };
-            match self.runtime.block_on(writing) {
+            match self.runtime.block_on(within(WRITE, writing)) {
                 Ok(()) => {
                     self.health.ready(Part::Postgres);
                     return Ok(None);
                 }
-                Err(error @ StoreError::Fenced { .. }) => {
-                    tracing::warn!("{error}");
-                    // Should the group still think it ours, claiming it again at once would only fence the other.
-                    commit.back_off(LAST_PAUSE);
-                    return Ok(Some(Abandoned::Fenced));
-                }
-                Err(error) if error.is_retryable() => {
-                    self.health.not_ready(Part::Postgres, error.to_string());
-                    if !commit.may_retry() {
-                        return Ok(Some(Abandoned::Revoked));
+                Err(error) => {
+                    if let Some(reason) = self.judge(error, commit, &mut pause)? {
+                        return Ok(Some(reason));
                     }
-                    self.metrics.retries.of(Target::Postgres).inc();
-                    wait(commit, &mut pause);
                 }
-                Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// What Postgres' error means for the chunk: the reason to abandon it, nothing where it may be tried again, which this
+    /// waits for.
+    fn judge(
+        &self,
+        error: StoreError,
+        commit: &Commit<'_>,
+        pause: &mut Duration,
+    ) -> Result<Option<Abandoned>, PipelineError> {
+        match error {
+            StoreError::Fenced { .. } => {
+                tracing::warn!("{error}");
+                // Should the group still think it ours, claiming it again at once would only fence the other.
+                commit.back_off(LAST_PAUSE);
+                Ok(Some(Abandoned::Fenced))
+            }
+            error if error.is_retryable() => {
+                self.health.not_ready(Part::Postgres, error.to_string());
+                if !commit.may_retry() {
+                    return Ok(Some(Abandoned::Revoked));
+                }
+                self.metrics.retries.of(Target::Postgres).inc();
+                wait(commit, pause);
+                Ok(None)
+            }
+            error => Err(error.into()),
         }
     }
 
@@ -198,10 +207,17 @@ impl Sink {
             let begun = Instant::now();
             let patient = || commit.may_retry();
             let metadata = &membership.metadata;
+            let confirm = || {
+                let partitions = chunk.offsets.0.keys();
+                let confirming = self.store.confirm(partitions, &commit.epochs);
+                self.runtime.block_on(within(CONFIRM, confirming))?;
+                self.health.ready(Part::Postgres);
+                Ok(())
+            };
             let sent = match self.delivery {
                 Delivery::ExactlyOnce => {
                     self.outbox
-                        .commit(&records, &chunk.offsets, metadata, patient)
+                        .commit(&records, &chunk.offsets, metadata, patient, confirm)
                 }
                 Delivery::Unguarded => self.outbox.send_unguarded(&records),
             };
@@ -219,6 +235,12 @@ impl Sink {
                         Some(newer) => membership = newer,
                         None => return Ok(Some(Abandoned::Revoked)),
                     }
+                }
+                Err(Failure::Unconfirmed(error)) => {
+                    if let Some(reason) = self.judge(error, commit, &mut pause)? {
+                        return Ok(Some(reason));
+                    }
+                    continue;
                 }
                 Err(Failure::Unknown(said)) => {
                     tracing::warn!(
@@ -271,4 +293,18 @@ impl Sink {
 fn wait(commit: &Commit<'_>, pause: &mut Duration) {
     commit.back_off(pause.mul_f64(rand::random_range(0.5..1.0)));
     *pause = (*pause * 2).min(LAST_PAUSE);
+}
+
+/// Bounds the wait: a server that has gone silent would never answer.
+async fn within<T>(
+    limit: Duration,
+    asking: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(limit, asking)
+        .await
+        .unwrap_or_else(|_| {
+            Err(StoreError::Unavailable {
+                problem: format!("no answer within {} s", limit.as_secs()),
+            })
+        })
 }

@@ -47,6 +47,58 @@ impl Store {
             .map(|row| (partition(&row.topic, row.number), row.epoch));
         Ok(Epochs(epochs.collect()))
     }
+
+    /// Whether the epochs of `partitions` are still the current ones: asked between taking offsets into a Kafka
+    /// transaction and committing it.
+    ///
+    /// A claim that this does not see yet reads the offsets after it, and so waits for the transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Fenced`] where one has been claimed since, [`StoreError::Unavailable`] where asking again may help.
+    pub async fn confirm(
+        &self,
+        partitions: impl IntoIterator<Item = &TopicPartition>,
+        epochs: &Epochs,
+    ) -> Result<(), StoreError> {
+        let wanted: BTreeSet<&TopicPartition> = partitions.into_iter().collect();
+        let (topics, numbers) = columns(wanted.iter().copied());
+        let rows = sqlx::query!(
+            r#"SELECT held.topic, held."partition" AS number, held.epoch
+                 FROM partition_epochs held
+                 JOIN unnest($1::text[], $2::integer[]) AS wanted (topic, number)
+                   ON held.topic = wanted.topic AND held."partition" = wanted.number"#,
+            topics as _,
+            &numbers,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let current: BTreeMap<TopicPartition, i64> = rows
+            .into_iter()
+            .map(|row| (partition(&row.topic, row.number), row.epoch))
+            .collect();
+        compare(wanted, epochs, |partition| current.get(partition).copied())
+    }
+}
+
+/// Refuses partitions whose held epoch is not the current one.
+fn compare<'a>(
+    partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    epochs: &Epochs,
+    current: impl Fn(&TopicPartition) -> Option<i64>,
+) -> Result<(), StoreError> {
+    for wanted in partitions {
+        let held = epochs.0.get(wanted).copied();
+        let epoch = current(wanted);
+        if held.is_none() || held != epoch {
+            return Err(StoreError::Fenced {
+                partition: wanted.clone(),
+                held,
+                current: epoch,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Locks the rows of `partitions` until the transaction ends, and returns the `next_offset` of each.
@@ -81,17 +133,9 @@ pub(super) async fn lock(
             )
         })
         .collect();
-    for wanted in partitions {
-        let held = epochs.0.get(wanted).copied();
-        let epoch = current.get(wanted).map(|&(epoch, _)| epoch);
-        if held.is_none() || held != epoch {
-            return Err(StoreError::Fenced {
-                partition: wanted.clone(),
-                held,
-                current: epoch,
-            });
-        }
-    }
+    compare(partitions, epochs, |partition| {
+        current.get(partition).map(|&(epoch, _)| epoch)
+    })?;
     Ok(current
         .into_iter()
         .map(|(partition, (_, next))| (partition, next))

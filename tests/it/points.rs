@@ -7,6 +7,7 @@
 )]
 
 mod alone;
+mod late;
 mod moving;
 mod zombie;
 

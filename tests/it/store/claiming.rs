@@ -89,6 +89,30 @@ async fn concurrent_claims_get_distinct_epochs() {
 }
 
 #[tokio::test]
+async fn epochs_are_confirmed_until_another_claims_one_of_them() {
+    let fixture = Fixture::new().await;
+    let epochs = fixture.claim(&[0, 1]).await;
+    let both = [partition(0), partition(1)];
+    fixture.store.confirm(&both, &epochs).await.unwrap();
+
+    fixture.claim(&[1]).await;
+    fixture.store.confirm(&both[..1], &epochs).await.unwrap();
+    match fixture.store.confirm(&both, &epochs).await {
+        Err(StoreError::Fenced {
+            partition: fenced,
+            held,
+            current,
+        }) => assert_eq!((fenced, held, current), (partition(1), Some(1), Some(2))),
+        other => panic!("confirmed: {other:?}"),
+    }
+    let unknown = fixture.store.confirm(&[partition(2)], &epochs).await;
+    assert!(
+        matches!(unknown, Err(StoreError::Fenced { held: None, .. })),
+        "{unknown:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_claim_waits_for_the_chunk_that_is_being_written() {
     let fixture = Fixture::new().await;
     let epochs = fixture.claim(&[0]).await;
