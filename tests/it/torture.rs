@@ -12,9 +12,11 @@ mod draw;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 
 use draw::{Wish, draw};
-use schedule::{Fault, MOST, Schedule};
+use schedule::{CHUNK_POINTS, CLAIM_POINTS, Fault, MOST, Schedule, Start};
 
 fn of_seed(seed: u64) -> Schedule {
     draw(Wish {
@@ -22,6 +24,7 @@ fn of_seed(seed: u64) -> Schedule {
         minutes: 30.0,
         every: 8.0,
         quiet: 4.0,
+        brokers: 1,
         faults: true,
     })
 }
@@ -54,7 +57,7 @@ fn schedules_are_in_order_end_quietly_and_hold_every_kind_of_fault_in_time() {
         }
     }
     assert_eq!(kinds["quiet"], 20 * 8);
-    assert_eq!(kinds.len(), 15, "{kinds:?}");
+    assert_eq!(kinds.len(), 16, "{kinds:?}");
     // A gap of 8 s on average, and more where a fault lasts: at least one in twenty seconds.
     let faults: usize = kinds.values().sum::<usize>() - kinds["quiet"];
     assert!(faults > 20 * 30 * 60 / 20, "{faults} faults in 20 runs");
@@ -94,5 +97,46 @@ fn only_instances_that_run_are_ended_and_only_those_that_do_not_are_added() {
                 "seed {seed} at {at}"
             );
         }
+    }
+}
+
+/// Every start of a schedule.
+fn starts(schedule: &Schedule) -> Vec<&Start> {
+    let later = schedule.events.iter().flat_map(|event| match &event.fault {
+        Fault::Kill { starts, .. } => starts.iter().collect(),
+        Fault::Terminate { start, .. } | Fault::Add { start } => vec![start],
+        _ => Vec::new(),
+    });
+    schedule.header.starts.iter().chain(later).collect()
+}
+
+#[test]
+fn instances_are_armed_at_every_point_of_the_code_and_at_no_other() {
+    let mut in_code = BTreeSet::new();
+    for folder in ["src/pipeline", "src/store"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = fs::read_to_string(path).unwrap_or_default();
+            let points = text.split("fault::point(\"").skip(1);
+            in_code.extend(points.map(|rest| rest.split('"').next().unwrap().to_owned()));
+        }
+    }
+    let known: BTreeSet<_> = CHUNK_POINTS
+        .iter()
+        .chain(&CLAIM_POINTS)
+        .map(|&point| point.to_owned())
+        .collect();
+    assert_eq!(in_code, known);
+    let schedules: Vec<Schedule> = (0..20).map(of_seed).collect();
+    let armed: Vec<_> = schedules
+        .iter()
+        .flat_map(starts)
+        .filter_map(|start| start.armed.as_ref())
+        .collect();
+    let points: BTreeSet<_> = armed.iter().map(|armed| armed.point.clone()).collect();
+    assert_eq!(points, known);
+    for action in ["=kill+", "=stop+"] {
+        assert!(armed.iter().any(|armed| armed.variable().contains(action)));
     }
 }

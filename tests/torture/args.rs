@@ -28,12 +28,16 @@ pub struct Args {
     #[arg(long, default_value_t = 4.0, value_parser = positive)]
     pub quiet: f64,
 
+    /// Brokers: 1, or a cluster of 3 of which one at a time is killed or paused
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=5))]
+    pub brokers: u32,
+
     /// Load only: how fast it goes without faults
     #[arg(long)]
     pub without_faults: bool,
 
     /// Plays the schedule in this file (`schedule.jsonl` of an earlier run) instead of drawing one
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["minutes", "every", "quiet", "seed", "without_faults"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["minutes", "every", "quiet", "seed", "brokers", "without_faults"])]
     pub replay: Option<PathBuf>,
 
     /// Most messages sent and not yet committed

@@ -6,19 +6,24 @@ use rand::rngs::ChaCha8Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, RngExt, SeedableRng};
 
-use super::schedule::{End, Event, Fault, Header, MOST, MOST_PARTITIONS, REAL, Schedule, Start};
+use super::schedule::{
+    Armed, CHUNK_POINTS, CLAIM_POINTS, End, Event, Fault, Header, MOST, MOST_PARTITIONS, REAL,
+    Schedule, Start,
+};
 
 /// How likely a fault begins while another lasts.
 const OVERLAP: f64 = 0.15;
 /// What a start takes on top of a fault's length, roughly: it keeps faults from overlapping by accident.
 const START_MS: u64 = 6_000;
+/// How many starts are armed to die or stop at a point of the code.
+const ARMED: f64 = 0.35;
 /// Between the end of one fault and the begin of the next, at least, where they do not overlap.
 const REST_MS: u64 = 1_000;
 /// Nothing new begins so shortly before a quiet point.
 const CALM_MS: u64 = 2_000;
 
 /// Kinds of faults with their weights.
-const KINDS: [(Kind, u32); 14] = [
+const KINDS: [(Kind, u32); 15] = [
     (Kind::Kill, 20),
     (Kind::KillTwo, 7),
     (Kind::Terminate, 11),
@@ -31,7 +36,8 @@ const KINDS: [(Kind, u32); 14] = [
     (Kind::PostgresPause, 6),
     (Kind::PostgresCut, 8),
     (Kind::PostgresReadOnly, 5),
-    (Kind::EpochLock, 5),
+    (Kind::EpochLock, 4),
+    (Kind::EpochDeadlock, 3),
     (Kind::AddPartitions, 1),
 ];
 
@@ -50,6 +56,7 @@ enum Kind {
     PostgresCut,
     PostgresReadOnly,
     EpochLock,
+    EpochDeadlock,
     AddPartitions,
 }
 
@@ -68,12 +75,14 @@ pub struct Wish {
     pub minutes: f64,
     pub every: f64,
     pub quiet: f64,
+    pub brokers: u32,
     pub faults: bool,
 }
 
 struct Draw {
     rng: ChaCha8Rng,
     running: BTreeSet<usize>,
+    brokers: u32,
     partitions: i32,
     /// Until when each target has a fault.
     busy: BTreeMap<Target, u64>,
@@ -88,6 +97,7 @@ pub fn draw(wish: Wish) -> Schedule {
         minutes: wish.minutes,
         every: wish.every,
         quiet: wish.quiet,
+        brokers: wish.brokers,
         partitions: 6,
         strategy: (*["cooperative-sticky", "range", "roundrobin"]
             .choose(&mut rng)
@@ -100,6 +110,7 @@ pub fn draw(wish: Wish) -> Schedule {
     };
     let mut draw = Draw {
         running: (1..=count).collect(),
+        brokers: wish.brokers,
         partitions: header.partitions,
         busy: BTreeMap::new(),
         rng,
@@ -150,7 +161,32 @@ fn start(rng: &mut ChaCha8Rng, instance: usize) -> Start {
         bundle: rng.random_range(0..2),
         max_messages: *sizes.choose(rng).expect("there are sizes"),
         max_delay_ms: rng.random_range(5..100),
+        armed: None,
     }
+}
+
+/// The same, in a run under way: some are armed.
+fn again(rng: &mut ChaCha8Rng, instance: usize) -> Start {
+    let mut start = start(rng, instance);
+    if rng.random_bool(ARMED) {
+        let (points, most): (&[&str], u32) = if rng.random_bool(0.15) {
+            (&CLAIM_POINTS, 2)
+        } else {
+            (&CHUNK_POINTS, 60)
+        };
+        start.armed = Some(Armed {
+            point: (*points.choose(rng).expect("there are points")).to_owned(),
+            count: rng.random_range(1..=most),
+            delay_us: if rng.random_bool(0.6) {
+                0
+            } else {
+                rng.random_range(1..5_000)
+            },
+            // Longer than the session (6 s), and now and then than a transaction may take (15 s).
+            stop_ms: rng.random_bool(0.4).then(|| rng.random_range(500..20_000)),
+        });
+    }
+    start
 }
 
 impl Draw {
@@ -200,28 +236,24 @@ impl Draw {
             Kind::Kill => {
                 let start = self.restart(now)?;
                 let down_ms = self.down();
+                let instance = Instance(start.instance);
                 let starts = vec![start];
-                (
-                    Fault::Kill { starts, down_ms },
-                    vec![Instance(start.instance)],
-                )
+                (Fault::Kill { starts, down_ms }, vec![instance])
             }
             Kind::KillTwo => {
                 let mut instances: Vec<usize> = self.running.iter().copied().collect();
                 instances.shuffle(&mut self.rng);
                 let mut two = [*instances.first()?, *instances.get(1)?];
                 two.sort_unstable();
-                let starts = two.map(|instance| start(&mut self.rng, instance)).to_vec();
+                let starts = two.map(|instance| again(&mut self.rng, instance)).to_vec();
                 let down_ms = self.down();
                 (Fault::Kill { starts, down_ms }, two.map(Instance).to_vec())
             }
             Kind::Terminate => {
                 let start = self.restart(now)?;
                 let down_ms = self.down();
-                (
-                    Fault::Terminate { start, down_ms },
-                    vec![Instance(start.instance)],
-                )
+                let instance = Instance(start.instance);
+                (Fault::Terminate { start, down_ms }, vec![instance])
             }
             Kind::PauseShort | Kind::PauseLong => {
                 let instance = self.restart(now)?.instance;
@@ -239,7 +271,7 @@ impl Draw {
                 let running: Vec<usize> = self.running.iter().copied().collect();
                 if (more || running.len() == 1) && !missing.is_empty() {
                     let instance = *missing.choose(&mut self.rng)?;
-                    let start = start(&mut self.rng, instance);
+                    let start = again(&mut self.rng, instance);
                     (Fault::Add { start }, vec![Instance(instance)])
                 } else {
                     let instance = *running.choose(&mut self.rng)?;
@@ -248,8 +280,8 @@ impl Draw {
                 }
             }
             Kind::BrokerKill => {
-                let down_ms = self.down();
-                (Fault::BrokerKill { down_ms }, vec![Broker])
+                let (node, down_ms) = (self.node(), self.down());
+                (Fault::BrokerKill { node, down_ms }, vec![Broker])
             }
             Kind::BrokerPause => {
                 // One in five lasts longer than a transaction may (15 s) and a client's request does (10 s).
@@ -258,7 +290,8 @@ impl Draw {
                 } else {
                     self.rng.random_range(3_000..20_000)
                 };
-                (Fault::BrokerPause { for_ms }, vec![Broker])
+                let node = self.node();
+                (Fault::BrokerPause { node, for_ms }, vec![Broker])
             }
             Kind::PostgresCrash => {
                 let down_ms = self.down();
@@ -281,6 +314,10 @@ impl Draw {
                     self.rng.random_range(1_000..12_000)
                 };
                 (Fault::EpochLock { for_ms }, vec![Postgres])
+            }
+            Kind::EpochDeadlock => {
+                let for_ms = self.rng.random_range(2_000..8_000);
+                (Fault::EpochDeadlock { for_ms }, vec![Postgres])
             }
             Kind::AddPartitions => {
                 if self.partitions >= MOST_PARTITIONS {
@@ -305,7 +342,11 @@ impl Draw {
         } else {
             *free.choose(&mut self.rng)?
         };
-        Some(start(&mut self.rng, instance))
+        Some(again(&mut self.rng, instance))
+    }
+
+    fn node(&mut self) -> u32 {
+        self.rng.random_range(1..=self.brokers)
     }
 
     /// How long something that was ended stays down: often not at all.

@@ -42,6 +42,10 @@ impl Patience {
         self.changed.notify_all();
     }
 
+    pub fn is_over(&self) -> bool {
+        *self.lock()
+    }
+
     fn lock(&self) -> MutexGuard<'_, bool> {
         self.over.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -76,7 +80,7 @@ impl World {
                 let mut slot = self.fleet.slot(start.instance);
                 self.fleet.terminate(&mut slot);
                 self.patience.wait(length);
-                self.fleet.start(&mut slot, *start);
+                self.fleet.start(&mut slot, start.clone());
                 self.diary.restarted();
             }
             Fault::Pause { instance, .. } => {
@@ -87,7 +91,7 @@ impl World {
             }
             Fault::Add { start } => {
                 let mut slot = self.fleet.slot(start.instance);
-                self.fleet.start(&mut slot, *start);
+                self.fleet.start(&mut slot, start.clone());
             }
             Fault::Remove { instance, by } => {
                 let mut slot = self.fleet.slot(*instance);
@@ -96,17 +100,17 @@ impl World {
                     End::Terminate => self.fleet.terminate(&mut slot),
                 }
             }
-            Fault::BrokerKill { .. } => {
+            Fault::BrokerKill { node, .. } => {
                 let mut broker = lock(&self.broker);
-                broker.kill()?;
+                broker.kill(*node)?;
                 self.patience.wait(length);
                 broker.restart()?;
             }
-            Fault::BrokerPause { .. } => {
+            Fault::BrokerPause { node, .. } => {
                 let broker = lock(&self.broker);
-                broker.pause()?;
+                broker.pause(*node)?;
                 self.patience.wait(length);
-                broker.resume()?;
+                broker.resume(*node)?;
             }
             Fault::AddPartitions { to } => {
                 let _broker = lock(&self.broker);
@@ -129,10 +133,9 @@ impl World {
                 postgres.restart()
             }
             Fault::PostgresPause { .. } => {
-                let paused = postgres.pause()?;
+                postgres.pause()?;
                 self.patience.wait(length);
-                postgres.resume(&paused);
-                Ok(())
+                postgres.resume()
             }
             Fault::PostgresCut => postgres.cut(),
             Fault::PostgresReadOnly { .. } => {
@@ -143,6 +146,12 @@ impl World {
             Fault::EpochLock { .. } => {
                 let [small, _] = &self.pipelines;
                 postgres.hold_epochs(&small.database, || self.patience.wait(length))
+            }
+            Fault::EpochDeadlock { .. } => {
+                let [small, _] = &self.pipelines;
+                let begun = Instant::now();
+                let is_over = || begun.elapsed() >= length || self.patience.is_over();
+                postgres.deadlock_epochs(&small.database, is_over)
             }
             _ => Ok(()),
         }
@@ -159,21 +168,21 @@ impl World {
         }
         self.patience.wait(length);
         for (slot, start) in &mut slots {
-            self.fleet.start(slot, **start);
+            self.fleet.start(slot, (*start).clone());
             self.diary.restarted();
         }
     }
 
     /// Starts an instance before anything happens.
     pub fn begin(&self, start: Start) {
-        let mut slot = self.fleet.slot(start.instance);
-        self.fleet.start(&mut slot, start);
         self.diary.note(&format!(
             "start {} (bundle {}, chunks of {})",
             name(start.instance),
             start.bundle + 1,
             start.max_messages
         ));
+        let mut slot = self.fleet.slot(start.instance);
+        self.fleet.start(&mut slot, start);
     }
 }
 

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use super::diary::Diary;
 use super::pipeline::Pipeline;
-use super::process::signal;
+use super::process::{is_stopped, signal};
 use super::schedule::{MOST, REAL, Start, name};
 
 /// A drain takes no longer, whatever its servers do.
 const DRAIN: Duration = Duration::from_secs(60);
+const SIGKILL: i32 = 9;
 /// Before an instance that ended by itself is started again, as supervisors do.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -37,6 +38,8 @@ pub struct Slot {
     starts: u32,
     /// When it ended by itself.
     ended: Option<Instant>,
+    /// When it stopped at a point that it was armed at.
+    stopped: Option<Instant>,
 }
 
 impl Fleet {
@@ -56,6 +59,7 @@ impl Fleet {
                 child: None,
                 starts: 0,
                 ended: None,
+                stopped: None,
             })
         };
         Self {
@@ -88,8 +92,11 @@ impl Fleet {
             (&self.small, &self.bundles[start.bundle])
         };
         let log = File::create(log).expect("a log can be created");
-        let child = pipeline
-            .command("run")
+        let mut command = pipeline.command("run");
+        if let Some(armed) = &start.armed {
+            command.env("TIDEWATCH_FAULT", armed.variable());
+        }
+        let child = command
             .env("TIDEWATCH__KAFKA__INSTANCE", &name)
             .env("TIDEWATCH__MODEL__PATH", model)
             .env(
@@ -120,6 +127,7 @@ impl Fleet {
     /// SIGKILL.
     pub fn kill(&self, slot: &mut Slot) {
         self.look(slot);
+        self.goes_on(slot);
         if let Some(mut child) = slot.child.take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -141,9 +149,12 @@ impl Fleet {
                 match child.try_wait() {
                     Ok(Some(status)) => break Some(status),
                     _ if begun.elapsed() >= DRAIN => break None,
+                    // One that is stopped, or stops on its way out, does not end.
+                    _ if is_stopped(child.id()) => signal("CONT", child.id()),
                     _ => std::thread::sleep(Duration::from_millis(20)),
                 }
             };
+            self.goes_on(slot);
             match status {
                 Some(status) if status.success() => {}
                 Some(status) => self.judge(slot, status),
@@ -161,15 +172,16 @@ impl Fleet {
     }
 
     /// SIGSTOP or SIGCONT.
-    pub fn signal(&self, slot: &Slot, signal_name: &str) {
+    pub fn signal(&self, slot: &Slot, name: &str) {
         if let Some(child) = &slot.child {
-            signal(signal_name, &[child.id()]);
+            signal(name, child.id());
         }
     }
 
     /// How many run or are about to be started again.
     pub fn running(&self) -> usize {
-        let wanted = |slot: &Mutex<Slot>| slot.try_lock().is_ok_and(|slot| slot.start.is_some());
+        // One that is locked has a fault, so it is there.
+        let wanted = |slot: &Mutex<Slot>| slot.try_lock().map_or(true, |slot| slot.start.is_some());
         self.slots
             .iter()
             .skip(1)
@@ -177,8 +189,9 @@ impl Fleet {
             .count()
     }
 
-    /// Looks after every instance that no fault is being done to.
-    pub fn supervise(&self) {
+    /// Looks after every instance that no fault is being done to. `patient` leaves one that has stopped itself alone for
+    /// as long as the schedule says.
+    pub fn supervise(&self, patient: bool) {
         for slot in &self.slots {
             let mut slot = match slot.try_lock() {
                 Ok(slot) => slot,
@@ -186,9 +199,11 @@ impl Fleet {
                 Err(TryLockError::WouldBlock) => continue,
             };
             self.look(&mut slot);
-            if let (Some(start), Some(ended)) = (slot.start, slot.ended)
-                && ended.elapsed() >= AGAIN
+            self.look_at_stop(&mut slot, patient);
+            if slot.ended.is_some_and(|ended| ended.elapsed() >= AGAIN)
+                && let Some(mut start) = slot.start.clone()
             {
+                start.armed = None;
                 self.start(&mut slot, start);
                 self.diary.restarted();
             }
@@ -203,13 +218,59 @@ impl Fleet {
         if let Ok(Some(status)) = child.try_wait() {
             slot.child = None;
             slot.ended = Some(Instant::now());
+            self.goes_on(slot);
             self.judge(slot, status);
         }
     }
 
-    /// An error near a fault is counted, any other is a failure; so is an end that no program chooses.
+    /// Whether it has stopped itself, and should go on.
+    fn look_at_stop(&self, slot: &mut Slot, patient: bool) {
+        let Some(pid) = slot.child.as_ref().map(Child::id) else {
+            return;
+        };
+        let Some(armed) = slot.start.as_ref().and_then(|start| start.armed.as_ref()) else {
+            return;
+        };
+        let Some(stop_ms) = armed.stop_ms.filter(|_| is_stopped(pid)) else {
+            self.goes_on(slot);
+            return;
+        };
+        if slot.stopped.is_none() {
+            let (name, variable) = (name(slot.instance), armed.variable());
+            self.diary.fault_begins(
+                "stop_at_point",
+                &format!(
+                    "{name} stops at {variable} for {:.1} s",
+                    stop_ms as f64 / 1e3
+                ),
+            );
+        }
+        let since = *slot.stopped.get_or_insert_with(Instant::now);
+        if !patient || since.elapsed() >= Duration::from_millis(stop_ms) {
+            signal("CONT", pid);
+        }
+    }
+
+    fn goes_on(&self, slot: &mut Slot) {
+        if slot.stopped.take().is_some() {
+            self.diary.fault_ends();
+        }
+    }
+
+    /// An end that was armed is a fault like others. An error near a fault is counted, any other is a failure; so is an end
+    /// that no program chooses.
     fn judge(&self, slot: &Slot, status: ExitStatus) {
         let (name, log) = (name(slot.instance), self.log(slot));
+        let armed = slot.start.as_ref().and_then(|start| start.armed.as_ref());
+        if let Some(armed) = armed
+            && armed.stop_ms.is_none()
+            && status.signal() == Some(SIGKILL)
+        {
+            let what = format!("{name} is killed at {}", armed.variable());
+            self.diary.fault_begins("kill_at_point", &what);
+            self.diary.fault_ends();
+            return;
+        }
         let said = last_words(&log);
         let log = log.file_name().unwrap_or_default().to_string_lossy();
         let what = format!("{name} ended by itself ({status}): {said} ({log})");

@@ -108,6 +108,7 @@ fn schedule(args: &Args) -> Result<Schedule, String> {
             minutes: args.minutes,
             every: args.every,
             quiet: args.quiet,
+            brokers: args.brokers,
             faults: !args.without_faults,
         }));
     };

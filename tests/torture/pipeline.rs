@@ -63,7 +63,7 @@ impl Pipeline {
             results: format!("{name}.results"),
             dead_letters: format!("{name}.dead"),
         };
-        pipeline.create_topics(header.partitions)?;
+        pipeline.create_topics(header)?;
         let text = pipeline.text(header, model);
         fs::write(&pipeline.config, text).map_err(|error| error.to_string())?;
         let migrate = pipeline.command("migrate").output();
@@ -143,11 +143,12 @@ format = "json"
         client
     }
 
-    fn create_topics(&self, partitions: i32) -> Result<(), Problem> {
+    fn create_topics(&self, header: &Header) -> Result<(), Problem> {
+        let replicas = i32::try_from(header.brokers.min(3)).expect("brokers are few");
         let topics: Vec<_> = [&self.input, &self.results, &self.dead_letters]
             .into_iter()
             .map(|name| {
-                NewTopic::new(name, partitions, TopicReplication::Fixed(1))
+                NewTopic::new(name, header.partitions, TopicReplication::Fixed(replicas))
                     .set("max.message.bytes", "10000000")
             })
             .collect();

@@ -63,9 +63,10 @@ impl Run {
         let header = &schedule.header;
 
         diary.note(&format!(
-            "seed {}, {} min, {}{}; starting Kafka and Postgres",
+            "seed {}, {} min, {} broker(s), {}{}; starting Kafka and Postgres",
             header.seed,
             header.minutes,
+            header.brokers,
             header.strategy,
             if header.static_membership {
                 " with static members"
@@ -73,7 +74,7 @@ impl Run {
                 ""
             },
         ));
-        let broker = Broker::start(&args.work, &logs)?;
+        let broker = Broker::start(&args.work, &logs, header.brokers)?;
         let postgres = match Postgres::start(&args.work, &logs) {
             Ok(postgres) => postgres,
             Err(problem) => {
@@ -137,7 +138,7 @@ impl Run {
             diary,
         });
         for start in &header.starts {
-            world.begin(*start);
+            world.begin(start.clone());
         }
         Ok(Self {
             folder: folder.to_owned(),
@@ -188,7 +189,7 @@ impl Run {
         let mut good = true;
         while base + begun.elapsed() < at {
             std::thread::sleep(TICK.min(at.saturating_sub(base + begun.elapsed())));
-            self.world.fleet.supervise();
+            self.world.fleet.supervise(true);
             if self.reported.elapsed() >= REPORT {
                 self.reported = Instant::now();
                 self.report();
@@ -241,7 +242,7 @@ impl Run {
         {
             let checked = feed
                 .hold()
-                .and_then(|()| check::drain(pipeline, || self.world.fleet.supervise()))
+                .and_then(|()| check::drain(pipeline, || self.world.fleet.supervise(false)))
                 .and_then(|stored| self.verify(pipeline, whole, stored));
             match checked {
                 Ok(found) => *verdict = found,
@@ -259,7 +260,7 @@ impl Run {
         let name = format!("verify-{}-{}", self.quiets, pipeline.name);
         let from = if whole { None } else { self.since };
         let log = self.folder.join("logs").join(format!("{name}.log"));
-        let supervise = || self.world.fleet.supervise();
+        let supervise = || self.world.fleet.supervise(false);
         let verdict = check::verify(pipeline, from, &log, supervise)?;
         let text = serde_json::to_string(&verdict).map_err(|error| error.to_string())?;
         fs::write(self.folder.join(format!("{name}.json")), &text)

@@ -14,14 +14,54 @@ pub const MOST: usize = 4;
 pub const MOST_PARTITIONS: i32 = 12;
 
 /// How an instance is started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
     pub instance: usize,
     /// Which of the two small bundles.
     pub bundle: usize,
     pub max_messages: u32,
     pub max_delay_ms: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub armed: Option<Armed>,
 }
+
+/// What an instance does to itself when it passes a point of `src/fault.rs` for the `count`th time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Armed {
+    pub point: String,
+    pub count: u32,
+    /// Microseconds after the point.
+    pub delay_us: u32,
+    /// It stops, and goes on after so long; without it, it kills itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_ms: Option<u64>,
+}
+
+impl Armed {
+    /// The value of `TIDEWATCH_FAULT`.
+    pub fn variable(&self) -> String {
+        let action = if self.stop_ms.is_some() {
+            "stop"
+        } else {
+            "kill"
+        };
+        format!("{}@{}={action}+{}", self.point, self.count, self.delay_us)
+    }
+}
+
+/// As `src/fault.rs` names them: first those of each chunk, then those of a beginning with partitions.
+pub const CHUNK_POINTS: [&str; 9] = [
+    "chunk-formed",
+    "inferred",
+    "rows-written",
+    "rows-committed",
+    "transaction-begun",
+    "records-sent",
+    "offsets-sent",
+    "commit-asked",
+    "committed",
+];
+pub const CLAIM_POINTS: [&str; 2] = ["claimed", "offsets-read"];
 
 /// How an instance is taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,11 +99,13 @@ pub enum Fault {
         instance: usize,
         by: End,
     },
-    /// SIGKILL to the broker, and a start after a while.
+    /// SIGKILL to a broker, and a start after a while.
     BrokerKill {
+        node: u32,
         down_ms: u64,
     },
     BrokerPause {
+        node: u32,
         for_ms: u64,
     },
     /// Immediate shutdown of Postgres, and a start after a while.
@@ -82,6 +124,10 @@ pub enum Fault {
     },
     /// Somebody holds the rows of `partition_epochs`.
     EpochLock {
+        for_ms: u64,
+    },
+    /// Somebody takes those rows one by one in the other order, again and again.
+    EpochDeadlock {
         for_ms: u64,
     },
     /// The inputs get more partitions.
@@ -109,6 +155,7 @@ impl Fault {
             Self::PostgresCut => "postgres_cut",
             Self::PostgresReadOnly { .. } => "postgres_read_only",
             Self::EpochLock { .. } => "epoch_lock",
+            Self::EpochDeadlock { .. } => "epoch_deadlock",
             Self::AddPartitions { .. } => "add_partitions",
             Self::Quiet => "quiet",
         }
@@ -119,13 +166,14 @@ impl Fault {
         Duration::from_millis(match *self {
             Self::Kill { down_ms, .. }
             | Self::Terminate { down_ms, .. }
-            | Self::BrokerKill { down_ms }
+            | Self::BrokerKill { down_ms, .. }
             | Self::PostgresCrash { down_ms } => down_ms,
             Self::Pause { for_ms, .. }
-            | Self::BrokerPause { for_ms }
+            | Self::BrokerPause { for_ms, .. }
             | Self::PostgresPause { for_ms }
             | Self::PostgresReadOnly { for_ms }
-            | Self::EpochLock { for_ms } => for_ms,
+            | Self::EpochLock { for_ms }
+            | Self::EpochDeadlock { for_ms } => for_ms,
             _ => 0,
         })
     }
@@ -154,8 +202,10 @@ impl fmt::Display for Fault {
                 };
                 write!(f, "remove {} ({how})", name(*instance))
             }
-            Self::BrokerKill { .. } => write!(f, "kill the broker, down for {seconds:.1} s"),
-            Self::BrokerPause { .. } => write!(f, "pause the broker for {seconds:.1} s"),
+            Self::BrokerKill { node, .. } => {
+                write!(f, "kill broker {node}, down for {seconds:.1} s")
+            }
+            Self::BrokerPause { node, .. } => write!(f, "pause broker {node} for {seconds:.1} s"),
             Self::PostgresCrash { .. } => write!(f, "crash Postgres, down for {seconds:.1} s"),
             Self::PostgresPause { .. } => write!(f, "pause Postgres for {seconds:.1} s"),
             Self::PostgresCut => write!(f, "cut every connection to Postgres"),
@@ -163,6 +213,9 @@ impl fmt::Display for Fault {
                 write!(f, "make Postgres read-only for {seconds:.1} s")
             }
             Self::EpochLock { .. } => write!(f, "lock partition_epochs for {seconds:.1} s"),
+            Self::EpochDeadlock { .. } => {
+                write!(f, "deadlock on partition_epochs for {seconds:.1} s")
+            }
             Self::AddPartitions { to } => write!(f, "bring the inputs to {to} partitions"),
             Self::Quiet => write!(f, "quiet point"),
         }
@@ -192,6 +245,7 @@ pub struct Header {
     pub minutes: f64,
     pub every: f64,
     pub quiet: f64,
+    pub brokers: u32,
     pub partitions: i32,
     /// `partition.assignment.strategy` of the group.
     pub strategy: String,

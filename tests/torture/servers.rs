@@ -7,10 +7,6 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 
-use super::process::{await_end, children, signal};
-
-/// How long the end of a killed server may take.
-const END: Duration = Duration::from_secs(20);
 /// Beside what scripts/kafka sets: small segments, so that a broker that was killed has little to read through when it
 /// comes back, and no time-out that makes the group wait.
 const BROKER: [&str; 3] = [
@@ -19,6 +15,8 @@ const BROKER: [&str; 3] = [
     "num.network.threads=2",
 ];
 const BROKER_HEAP: &str = "768m";
+/// Of each of several.
+const NODE_HEAP: &str = "512m";
 /// Beside what scripts/postgres sets: a checkpoint less often, since the disk is the machine's and not what is tested.
 const POSTGRES: [&str; 4] = [
     "max_wal_size = '4GB'",
@@ -26,6 +24,9 @@ const POSTGRES: [&str; 4] = [
     "wal_level = 'minimal'",
     "max_wal_senders = 0",
 ];
+
+/// Long enough for the service to come between.
+const BETWEEN_LOCKS: Duration = Duration::from_millis(20);
 
 /// Why something could not be done to a server.
 pub type Problem = String;
@@ -57,20 +58,22 @@ fn keep_log(folder: &Path, logs: &Path, name: &str, number: u32) {
     );
 }
 
-/// The broker.
+/// The broker, or a cluster of them.
 pub struct Broker {
     pub bootstrap: String,
     folder: PathBuf,
     logs: PathBuf,
+    nodes: u32,
     starts: u32,
 }
 
 impl Broker {
-    pub fn start(work: &Path, logs: &Path) -> Result<Self, Problem> {
+    pub fn start(work: &Path, logs: &Path, nodes: u32) -> Result<Self, Problem> {
         let mut broker = Self {
             bootstrap: String::new(),
             folder: work.join("kafka"),
             logs: logs.to_owned(),
+            nodes,
             starts: 0,
         };
         broker.bootstrap = broker.launch()?;
@@ -78,27 +81,38 @@ impl Broker {
     }
 
     fn launch(&mut self) -> Result<String, Problem> {
-        let folder = self.folder.display().to_string();
-        let mut arguments = vec!["start", &*folder];
+        let (folder, nodes) = (self.folder.display().to_string(), self.nodes.to_string());
+        let mut arguments = vec!["start", &*folder, "--nodes", &*nodes];
         for setting in BROKER {
             arguments.extend(["--set", setting]);
         }
+        let heap = if self.nodes == 1 {
+            BROKER_HEAP
+        } else {
+            NODE_HEAP
+        };
         self.starts += 1;
-        script("kafka", &arguments, Some(BROKER_HEAP))
+        script("kafka", &arguments, Some(heap))
     }
 
-    fn pid(&self) -> Result<u32, Problem> {
-        read_pid(&self.folder)
+    fn signal(&self, node: u32, name: &str) -> Result<(), Problem> {
+        let (folder, node) = (self.folder.display().to_string(), node.to_string());
+        let mut arguments = vec!["signal", &*folder, name];
+        if self.nodes > 1 {
+            arguments.push(&node);
+        }
+        script("kafka", &arguments, None).map(drop)
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) -> Result<(), Problem> {
-        let pid = self.pid()?;
-        signal("KILL", &[pid]);
-        if !await_end(pid, END) {
-            return Err("the killed broker does not end".into());
-        }
-        keep_log(&self.folder, &self.logs, "kafka", self.starts);
+    pub fn kill(&mut self, node: u32) -> Result<(), Problem> {
+        self.signal(node, "KILL")?;
+        keep_log(
+            &self.node(node),
+            &self.logs,
+            &format!("kafka-{node}"),
+            self.starts,
+        );
         Ok(())
     }
 
@@ -107,29 +121,33 @@ impl Broker {
         self.launch().map(drop)
     }
 
-    pub fn pause(&self) -> Result<(), Problem> {
-        signal("STOP", &[self.pid()?]);
-        Ok(())
+    pub fn pause(&self, node: u32) -> Result<(), Problem> {
+        self.signal(node, "STOP")
     }
 
-    pub fn resume(&self) -> Result<(), Problem> {
-        signal("CONT", &[self.pid()?]);
-        Ok(())
+    pub fn resume(&self, node: u32) -> Result<(), Problem> {
+        self.signal(node, "CONT")
+    }
+
+    fn node(&self, node: u32) -> PathBuf {
+        if self.nodes == 1 {
+            return self.folder.clone();
+        }
+        self.folder.join(format!("node-{node}"))
     }
 
     /// Ends it; its data go unless they are to be kept.
     pub fn stop(&self, keep: bool) {
-        keep_log(&self.folder, &self.logs, "kafka", self.starts);
+        for node in 1..=self.nodes {
+            keep_log(
+                &self.node(node),
+                &self.logs,
+                &format!("kafka-{node}"),
+                self.starts,
+            );
+        }
         stop("kafka", &self.folder, keep);
     }
-}
-
-fn read_pid(folder: &Path) -> Result<u32, Problem> {
-    let path = folder.join("pid");
-    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    text.trim()
-        .parse()
-        .map_err(|_| format!("{} holds no number", path.display()))
 }
 
 fn stop(name: &str, folder: &Path, keep: bool) {
@@ -189,11 +207,12 @@ impl Postgres {
 
     /// Immediate shutdown: no process of it does anything more.
     pub fn crash(&mut self) -> Result<(), Problem> {
-        let pid = read_pid(&self.folder)?;
-        signal("QUIT", &[pid]);
-        if !await_end(pid, END) {
-            return Err("Postgres does not end after an immediate shutdown".into());
-        }
+        let folder = self.folder.display().to_string();
+        script(
+            "postgres",
+            &["stop", &folder, "--immediate", "--keep"],
+            None,
+        )?;
         keep_log(&self.folder, &self.logs, "postgres", self.starts);
         Ok(())
     }
@@ -203,20 +222,19 @@ impl Postgres {
         self.launch().map(drop)
     }
 
-    /// Stops all its processes; returns them.
-    pub fn pause(&self) -> Result<Vec<u32>, Problem> {
-        let parent = read_pid(&self.folder)?;
-        // The parent first, so that no child is made meanwhile.
-        signal("STOP", &[parent]);
-        let mut all = children(parent);
-        signal("STOP", &all);
-        all.push(parent);
-        Ok(all)
+    /// Suspends all its processes.
+    pub fn pause(&self) -> Result<(), Problem> {
+        self.signal("STOP")
     }
 
-    /// Lets them go on; some may have ended meanwhile.
-    pub fn resume(&self, processes: &[u32]) {
-        signal("CONT", processes);
+    /// Lets them go on.
+    pub fn resume(&self) -> Result<(), Problem> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, name: &str) -> Result<(), Problem> {
+        let folder = self.folder.display().to_string();
+        script("postgres", &["signal", &folder, name], None).map(drop)
     }
 
     /// Cuts every connection of the service.
@@ -246,6 +264,37 @@ impl Postgres {
                 .await?;
             wait();
             transaction.rollback().await
+        })
+    }
+
+    /// Takes the rows of a database's epochs one by one, in the order that nobody else takes them in, until it is over.
+    pub fn deadlock_epochs(&self, url: &str, is_over: impl Fn() -> bool) -> Result<(), Problem> {
+        block_on(async {
+            let mut connection = PgConnection::connect(url).await?;
+            let rows: Vec<(String, i32)> = sqlx::query_as(
+                "SELECT topic, \"partition\" FROM partition_epochs ORDER BY 1 DESC, 2 DESC",
+            )
+            .fetch_all(&mut connection)
+            .await?;
+            while !is_over() {
+                let mut transaction = connection.begin().await?;
+                for (topic, partition) in &rows {
+                    let locked = sqlx::query(
+                        "SELECT FROM partition_epochs WHERE topic = $1 AND \"partition\" = $2 FOR UPDATE",
+                    )
+                    .bind(topic)
+                    .bind(partition)
+                    .execute(&mut *transaction)
+                    .await;
+                    // The server has chosen us, and not the service, to give way.
+                    if locked.is_err() {
+                        break;
+                    }
+                    tokio::time::sleep(BETWEEN_LOCKS).await;
+                }
+                transaction.rollback().await?;
+            }
+            Ok(())
         })
     }
 

@@ -52,6 +52,7 @@ impl Summary {
             "seed": self.header.seed,
             "minutes": round(self.loaded.as_secs_f64() / 60.0),
             "minutes_in_all": round(self.elapsed.as_secs_f64() / 60.0),
+            "brokers": self.header.brokers,
             "strategy": self.header.strategy,
             "static_membership": self.header.static_membership,
             "small_model": "2 layers of width 32, made-up weights, on ONNX Runtime",
