@@ -49,7 +49,7 @@ pub fn repair(
     watch: &mut Watch<'_>,
 ) -> Result<(Report, Repaired), RepairError> {
     let mut repaired = Repaired::default();
-    let mut check = Check::begin(config, window, settle, watch)?;
+    let mut check = Check::begin(config, window, settle, runtime, watch)?;
     let found = check.report(false, runtime, watch)?;
     if found.adds_up() {
         return Ok((found, repaired));

@@ -171,3 +171,6 @@ pub(super) fn reorder(scored: &mut Scored, labels: &mut Vec<String>, wanted: &[S
     *labels = wanted.to_vec();
     true
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,7 @@ impl<'a> Check<'a> {
         config: &'a Config,
         window: &Window,
         settle: Duration,
+        runtime: &Handle,
         watch: &mut Watch<'_>,
     ) -> Result<Self, VerifyError> {
         let kafka = Kafka::new(&config.kafka)?;
@@ -69,8 +70,9 @@ impl<'a> Check<'a> {
         let mut book = read::open(&kafka, &config.input, window)?;
         let names = &config.output;
         let outputs = read::outputs(&kafka, names, window)?;
-        read::inputs(&kafka, &mut book, &retention, watch)?;
-        read::outcomes(&kafka, names, &outputs, &mut book, &retention, watch)?;
+        read::inputs(&kafka, window, now, &mut book, &retention, watch)?;
+        let firsts = read::outcomes(&kafka, names, &outputs, &mut book, &retention, watch)?;
+        firsts.bound(&kafka, names, &outputs, now, runtime, &mut book)?;
         read::committed_later(&kafka, &mut book)?;
         Ok(Self {
             config,

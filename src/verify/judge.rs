@@ -208,3 +208,6 @@ impl Judgement {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

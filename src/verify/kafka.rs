@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -54,8 +55,16 @@ pub(super) struct Kafka {
 impl Kafka {
     pub(super) fn new(config: &KafkaConfig) -> Result<Self, VerifyError> {
         let mut settings = ClientConfig::new();
-        // The end of a partition is told when a broker has waited so long for more.
-        settings.set("fetch.wait.max.ms", "20");
+        settings
+            // The end of a partition is told when a broker has waited so long for more.
+            .set("fetch.wait.max.ms", "20")
+            // A message that is fetched ahead costs the client some hundred bytes beside its own, and much is compressed. So little
+            // is fetched at a time, and more as soon as there is room.
+            .set("fetch.message.max.bytes", "262144")
+            .set("fetch.max.bytes", "4194304")
+            .set("queued.min.messages", "20000")
+            .set("queued.max.messages.kbytes", "8192")
+            .set("fetch.queue.backoff.ms", "2");
         for (&option, &value) in &client::base(config).config_map() {
             settings.set(option, value);
         }
@@ -167,6 +176,21 @@ impl Kafka {
             let found = self.committed.offsets_for_times(wanted.clone(), REQUEST)?;
             offsets(&found, topic, partitions)
         })
+    }
+
+    /// For how long a topic is kept, if it is kept by time alone and we may know it.
+    pub(super) async fn kept_for(&self, topic: &str) -> Option<TimeDelta> {
+        let admin: AdminClient<Quiet> = self.settings.create_with_context(Quiet).ok()?;
+        let options = AdminOptions::new().request_timeout(Some(REQUEST));
+        let topic = ResourceSpecifier::Topic(topic);
+        let answer = admin.describe_configs([&topic], &options).await.ok()?;
+        let config = answer.into_iter().next()?.ok()?;
+        let value = |name: &str| config.get(name)?.value.as_deref();
+        let milliseconds: i64 = value("retention.ms")?.parse().ok()?;
+        let by_time = value("retention.bytes") == Some("-1") && milliseconds >= 0;
+        by_time
+            .then(|| TimeDelta::try_milliseconds(milliseconds))
+            .flatten()
     }
 
     /// Hands over the committed records in these spans of a topic, in order within each partition, until the last or as long as

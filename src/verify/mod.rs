@@ -14,6 +14,7 @@ mod cell;
 mod check;
 mod details;
 mod error;
+mod expired;
 mod judge;
 mod kafka;
 mod outcome;
@@ -44,15 +45,23 @@ use crate::config::Config;
 /// Which messages are looked at, by Kafka's time of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Window {
-    /// From the first one of this time or later.
+    /// Those of this time or later.
     pub from: Option<DateTime<Utc>>,
-    /// To the last one before the first of this time or later.
+    /// Those before this time.
     pub to: Option<DateTime<Utc>>,
 }
 
 impl Window {
     fn is_limited(&self) -> bool {
         self.from.is_some() || self.to.is_some()
+    }
+
+    /// Whether it holds a message of this time. Of one that claims to be from the future nobody knows when it came: it is in no
+    /// limited window.
+    fn holds(&self, time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let after = self.from.is_none_or(|from| time >= from);
+        let before = self.to.is_none_or(|to| time < to);
+        after && before && (time <= now || !self.is_limited())
     }
 }
 
@@ -69,5 +78,5 @@ pub fn verify(
     runtime: &Handle,
     watch: &mut Watch<'_>,
 ) -> Result<Report, VerifyError> {
-    Check::begin(config, window, settle, watch)?.report(true, runtime, watch)
+    Check::begin(config, window, settle, runtime, watch)?.report(true, runtime, watch)
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt};
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{Connection, Executor, Row};
+use sqlx::{ConnectOptions, Connection, Executor, Row};
 
 use super::book::{Book, Partition};
 use super::error::VerifyError;
@@ -36,7 +36,10 @@ impl Snapshot {
         let url = config.url.expose_secret();
         // The error would show the URL's parts.
         let options = PgConnectOptions::from_str(url).map_err(|_| VerifyError::Url)?;
-        let options = options.application_name("tidewatch-verify");
+        // Statements that take long are what is expected here.
+        let options = options
+            .application_name("tidewatch-verify")
+            .disable_statement_logging();
         let mut connection = PgConnection::connect_with(&options)
             .await
             .map_err(VerifyError::postgres("it cannot be reached"))?;

@@ -1,17 +1,18 @@
 //! From Kafka into the book: which messages there are, and which outcomes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rdkafka::message::Message;
 
 use super::Window;
 use super::age::{Age, Retention};
 use super::book::{Book, Partition, Topic};
 use super::error::VerifyError;
+use super::expired::Firsts;
 use super::kafka::{Kafka, Spans, time};
 use super::outcome::{self, Kind};
 use super::watch::{Step, Watch};
@@ -22,13 +23,7 @@ pub(super) struct Outputs {
     pub results: Spans,
     pub dead_letters: Spans,
     /// Partitions whose beginning retention has taken, unless what is looked at begins later.
-    trimmed: BTreeSet<(Side, i32)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Side {
-    Results,
-    DeadLetters,
+    pub trimmed: BTreeSet<(Kind, i32)>,
 }
 
 impl Outputs {
@@ -52,20 +47,18 @@ pub(super) fn open(
         let count = kafka.partitions(&input.topic)?;
         // The group first: whatever it has committed is then below the ends.
         let committed = kafka.group_offsets(&input.topic, count)?;
-        let at = |time: Option<DateTime<Utc>>| {
-            time.map(|time| kafka.offsets_at(&input.topic, count, time))
-                .transpose()
+        let from = match window.from {
+            Some(time) => Some(kafka.offsets_at(&input.topic, count, time)?),
+            None => None,
         };
-        let (from, to) = (at(window.from)?, at(window.to)?);
         let mut partitions = Vec::with_capacity(committed.len());
         for (number, (index, committed)) in (0..).zip(committed.into_iter().enumerate()) {
             let (first, end) = kafka.bounds(&input.topic, number)?;
-            // No message is as late: the range begins, or ends, behind the last.
+            // No message is as late: the range begins behind the last.
             let start = from
                 .as_ref()
                 .map_or(first, |from| from[index].unwrap_or(end).max(first));
-            let end = to.as_ref().map_or(end, |to| to[index].unwrap_or(end));
-            let whole = start == 0 && window.to.is_none();
+            let whole = start == 0 && !window.is_limited();
             let range = start..end.max(start);
             partitions.push(Partition::new(number, range, whole, committed));
         }
@@ -119,17 +112,21 @@ fn has_unread(kafka: &Kafka, topic: &str) -> Result<bool, VerifyError> {
     Ok(found)
 }
 
-/// The output topics as they stand now. An outcome comes after its message, so they are looked at from the same time on.
+/// How far the producers' clocks may be ahead of the service's.
+const SKEW: TimeDelta = TimeDelta::hours(1);
+
+/// The output topics as they stand now. An outcome comes after its message, so they are looked at from the same time on, but for
+/// what clocks may differ by.
 pub(super) fn outputs(
     kafka: &Kafka,
     names: &OutputConfig,
     window: &Window,
 ) -> Result<Outputs, VerifyError> {
     let mut trimmed = BTreeSet::new();
-    let mut spans = |topic: &str, side: Side| {
+    let mut spans = |topic: &str, kind: Kind| {
         let count = kafka.partitions(topic)?;
         let from = match window.from {
-            Some(time) => Some(kafka.offsets_at(topic, count, time)?),
+            Some(time) => Some(kafka.offsets_at(topic, count, time - SKEW)?),
             None => None,
         };
         let mut spans = Spans::new();
@@ -139,15 +136,15 @@ pub(super) fn outputs(
                 .as_ref()
                 .map_or(first, |from| from[index].unwrap_or(end).max(first));
             if start == first && first > 0 {
-                trimmed.insert((side, partition));
+                trimmed.insert((kind, partition));
             }
             spans.insert(partition, start..end);
         }
         Ok::<Spans, VerifyError>(spans)
     };
     Ok(Outputs {
-        results: spans(&names.results, Side::Results)?,
-        dead_letters: spans(&names.dead_letters, Side::DeadLetters)?,
+        results: spans(&names.results, Kind::Result)?,
+        dead_letters: spans(&names.dead_letters, Kind::Dead)?,
         trimmed,
     })
 }
@@ -155,6 +152,8 @@ pub(super) fn outputs(
 /// Enters the messages.
 pub(super) fn inputs(
     kafka: &Kafka,
+    window: &Window,
+    now: DateTime<Utc>,
     book: &mut Book,
     retention: &Retention,
     watch: &mut Watch<'_>,
@@ -175,8 +174,10 @@ pub(super) fn inputs(
             let partition = usize::try_from(message.partition())
                 .ok()
                 .and_then(|number| topic.partitions.get_mut(number));
-            if let Some(partition) = partition {
-                let time = time(message);
+            let time = time(message);
+            if let Some(partition) = partition
+                && window.holds(time, now + SKEW)
+            {
                 partition.add(
                     message.offset(),
                     outcome::kafka_time(time),
@@ -189,7 +190,7 @@ pub(super) fn inputs(
     Ok(())
 }
 
-/// Enters the outcomes.
+/// Enters the outcomes, and returns the first ones where retention has taken those before them.
 pub(super) fn outcomes(
     kafka: &Kafka,
     names: &OutputConfig,
@@ -197,7 +198,7 @@ pub(super) fn outcomes(
     book: &mut Book,
     retention: &Retention,
     watch: &mut Watch<'_>,
-) -> Result<(), VerifyError> {
+) -> Result<Firsts, VerifyError> {
     let spans = outputs
         .results
         .values()
@@ -208,10 +209,6 @@ pub(super) fn outcomes(
     );
     let mut firsts = Firsts::default();
     for (topic, spans, kind) in outputs.each(names) {
-        let side = match kind {
-            Kind::Result => Side::Results,
-            Kind::Dead => Side::DeadLetters,
-        };
         kafka.read(topic, spans, |message| {
             watch.advance(1);
             let Some((origin, digest)) = outcome::read(kind, message.payload().unwrap_or_default())
@@ -220,13 +217,9 @@ pub(super) fn outcomes(
                 return ControlFlow::Continue(());
             };
             let written = time(message);
-            if outputs.trimmed.contains(&(side, message.partition())) {
-                let from = (side, message.partition());
-                firsts.see(
-                    from,
-                    written,
-                    (&origin.topic, origin.partition, origin.offset),
-                );
+            let output = (kind, message.partition());
+            if outputs.trimmed.contains(&output) {
+                firsts.see(output, written, &origin);
             }
             let Some(partition) = book.partition_mut(&origin.topic, origin.partition) else {
                 book.foreign_outcomes += 1;
@@ -246,7 +239,7 @@ pub(super) fn outcomes(
             ControlFlow::Continue(())
         })?;
     }
-    firsts.bound(kafka, outputs, book)
+    Ok(firsts)
 }
 
 /// The group's offsets once more.
@@ -259,52 +252,4 @@ pub(super) fn committed_later(kafka: &Kafka, book: &mut Book) -> Result<(), Veri
         }
     }
     Ok(())
-}
-
-/// The first outcomes in those partitions of the outputs whose beginning retention has taken: outcomes of a partition's
-/// messages come in the messages' order, so that those of later messages cannot have gone.
-#[derive(Default)]
-struct Firsts {
-    by_input: BTreeMap<(Side, i32), BTreeMap<String, BTreeMap<i32, i64>>>,
-    times: BTreeMap<(Side, i32), DateTime<Utc>>,
-}
-
-impl Firsts {
-    fn see(
-        &mut self,
-        output: (Side, i32),
-        written: DateTime<Utc>,
-        (topic, partition, offset): (&str, i32, i64),
-    ) {
-        self.times.entry(output).or_insert(written);
-        let by_input = self.by_input.entry(output).or_default();
-        let by_partition = match by_input.get_mut(topic) {
-            Some(known) => known,
-            None => by_input.entry(topic.to_owned()).or_default(),
-        };
-        by_partition.entry(partition).or_insert(offset);
-    }
-
-    /// Says for each partition of the inputs from which message on an outcome must be there.
-    fn bound(&self, kafka: &Kafka, outputs: &Outputs, book: &mut Book) -> Result<(), VerifyError> {
-        for output in &outputs.trimmed {
-            // An output partition that holds nothing of an input partition (any more): go by the time of the first outcome that
-            // it holds of any, or by now.
-            let time = self.times.get(output).copied().unwrap_or_else(Utc::now);
-            let firsts = self.by_input.get(output);
-            for topic in &mut book.topics {
-                let firsts = firsts.and_then(|firsts| firsts.get(&*topic.name));
-                let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
-                let at = kafka.offsets_at(&topic.name, count, time)?;
-                for (partition, at) in topic.partitions.iter_mut().zip(at) {
-                    let first = firsts
-                        .and_then(|firsts| firsts.get(&partition.number).copied())
-                        .or(at)
-                        .unwrap_or(partition.range.end);
-                    partition.outcomes_from = partition.outcomes_from.max(first);
-                }
-            }
-        }
-        Ok(())
-    }
 }

@@ -66,6 +66,7 @@ impl<'a> Watch<'a> {
 
     /// Begins a step of about so much work.
     pub fn begin(&mut self, step: Step, of: u64) {
+        tracing::debug!(?step, of, "next");
         self.now = Progress { step, done: 0, of };
         (self.tell)(self.now);
     }

@@ -9,6 +9,7 @@
 mod beside;
 mod damage;
 mod restore;
+mod retention;
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::Row;
 
-use super::{Kafka, Record, TestDatabase};
+use super::{Kafka, Record, ServiceConfig, TestDatabase};
 
 /// Partition and offset of an input message.
 pub type Place = (i32, i64);
@@ -20,6 +20,8 @@ pub enum Entry {
 pub struct Ledger {
     pub kafka: BTreeMap<Place, Entry>,
     pub postgres: BTreeMap<Place, Entry>,
+    /// The exit code of `tidewatch verify` and what it says, which looks at more.
+    pub verified: (i32, serde_json::Value),
 }
 
 impl Ledger {
@@ -81,6 +83,7 @@ impl Ledger {
         Self {
             kafka: in_kafka,
             postgres: in_postgres,
+            verified: ServiceConfig::new(kafka, database, "").verify(&[]),
         }
     }
 
@@ -96,6 +99,13 @@ impl Ledger {
             (self.kafka.len(), self.postgres.len(), disagreeing),
             (sent, sent, Vec::new()),
             "messages in Kafka, in Postgres, and those on which they disagree, of {sent} sent"
+        );
+        let (code, said) = &self.verified;
+        let outcomes = said["scored"].as_u64().zip(said["dead"].as_u64());
+        assert_eq!(
+            (*code, outcomes.map(|(scored, dead)| scored + dead)),
+            (0, u64::try_from(sent).ok()),
+            "{said}"
         );
     }
 

@@ -9,7 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::json;
 
 use super::{Settled, clean, faults, posts};
-use crate::harness::Kafka;
+use crate::harness::{Kafka, ServiceConfig, TestDatabase};
 
 /// Puts a record into a partition of a topic.
 fn put(kafka: &Kafka, topic: &str, value: &[u8]) {
@@ -37,7 +37,7 @@ fn result(kafka: &Kafka, partition: i32, offset: i64) -> Vec<u8> {
 }
 
 /// Sets the group's offset of a partition, as an operator might.
-fn set_offset(kafka: &Kafka, partition: i32, offset: i64) {
+pub(super) fn set_offset(kafka: &Kafka, partition: i32, offset: i64) {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &kafka.bootstrap)
         .set("group.id", &kafka.group)
@@ -149,4 +149,43 @@ async fn what_is_not_committed_yet_is_told_and_an_outcome_of_it_is_a_fault() {
     let (code, said) = settled.config.verify(&["--repair"]);
     assert_eq!((code, faults(&said)), (1, [7, 0, 0, 1, 0]), "{said}");
     assert_eq!(said["repaired"]["rows"], json!(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_transaction_has_aborted_and_its_control_records_are_no_messages() {
+    let (kafka, database) = (Kafka::new(1).await, TestDatabase::new().await);
+    let config = ServiceConfig::new(&kafka, &database, "");
+    config.migrate();
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &kafka.bootstrap)
+        .set("transactional.id", &kafka.input)
+        .create()
+        .unwrap();
+    let limit = Duration::from_secs(30);
+    producer.init_transactions(limit).unwrap();
+    for (number, post) in posts(40).enumerate() {
+        if number % 4 == 0 {
+            producer.begin_transaction().unwrap();
+        }
+        let record = BaseRecord::<(), [u8]>::to(&kafka.input);
+        let value = post.unwrap_or_else(|| b"not json".to_vec());
+        producer.send(record.payload(&value)).unwrap();
+        if number % 4 == 3 {
+            producer.flush(limit).unwrap();
+            if number % 8 == 3 {
+                producer.abort_transaction(limit).unwrap();
+            } else {
+                producer.commit_transaction(limit).unwrap();
+            }
+        }
+    }
+    let mut service = config.start("one");
+    let (code, said) = config.verify(&["--wait-settled", "120"]);
+    assert_eq!((code, faults(&said)), (0, [0; 5]), "{said}");
+    assert_eq!(
+        (&said["messages"], &said["unread"]),
+        (&json!(20), &json!(0)),
+        "{said}"
+    );
+    assert!(service.terminate().success());
 }
