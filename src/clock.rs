@@ -56,6 +56,15 @@ fn from_number(number: f64) -> Option<DateTime<Utc>> {
     (milliseconds.abs() < 9e15).then(|| DateTime::from_timestamp_millis(milliseconds as i64))?
 }
 
+/// The nearest time within the years 1 to 9999, in which a year has four digits: the store keeps no other, and RFC 3339
+/// writes no other.
+#[must_use]
+pub fn within_calendar(time: DateTime<Utc>) -> DateTime<Utc> {
+    let first = DateTime::from_timestamp(-62_135_596_800, 0).expect("is the year 1");
+    let last = DateTime::from_timestamp(253_402_300_799, 999_999_000).expect("is in 9999");
+    time.clamp(first, last)
+}
+
 /// The time inside a Twitter snowflake id: its upper bits are milliseconds since Twitter's own epoch.
 #[must_use]
 pub fn snowflake_time(id: &str) -> Option<DateTime<Utc>> {
@@ -98,6 +107,19 @@ mod tests {
         ] {
             assert_eq!(parse_time(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn no_year_has_more_or_fewer_than_four_digits() {
+        for (wild, year) in [
+            (DateTime::<Utc>::MIN_UTC, "0001-01-01T00:00:00"),
+            (DateTime::<Utc>::MAX_UTC, "9999-12-31T23:59:59.999999"),
+        ] {
+            let time = within_calendar(wild).to_rfc3339();
+            assert!(time.starts_with(year), "{time}");
+        }
+        let now = Utc::now();
+        assert_eq!(within_calendar(now), now);
     }
 
     #[test]

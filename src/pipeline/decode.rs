@@ -196,11 +196,15 @@ impl Fields {
     }
 }
 
-/// Whether a character can carry meaning: anything but white space, control and zero-width characters.
+/// Whether a character can carry meaning: anything but white space, control characters and the marks that only join,
+/// separate or direct others.
 fn has_meaning(c: char) -> bool {
     !(c.is_whitespace()
         || c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}'))
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        ))
 }
 
 /// The value at a path of member names; nothing where the path is empty or leads nowhere.
@@ -307,7 +311,7 @@ mod tests {
     #[test]
     fn what_cannot_be_scored_is_dead_with_its_reason() {
         let long = format!(r#"{{"text":"{}"}}"#, "a".repeat(2_000));
-        let cases: [(Option<&[u8]>, DeadReason, &str); 10] = [
+        let cases: [(Option<&[u8]>, DeadReason, &str); 11] = [
             (None, DeadReason::Tombstone, "no value"),
             (Some(b""), DeadReason::Undecodable, "expected JSON"),
             (Some(b"{\"text\":\"a"), DeadReason::Undecodable, "EOF"),
@@ -327,6 +331,11 @@ mod tests {
                 Some(br#"{"body":"a"}"#),
                 DeadReason::NoText,
                 "no field text",
+            ),
+            (
+                Some(br#"{"text":"\u202e\u2066\u00ad"}"#),
+                DeadReason::NoText,
+                "white space",
             ),
             (
                 Some(br#"{"text":" \u0007\n\u200b"}"#),

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::config::OutputConfig;
+use crate::clock;
 use crate::record::{DeadLetter, ModelVersion, Outcome, RawMessage, Scored};
 
 /// A record on its way to an output topic.
@@ -234,8 +235,9 @@ fn stage(letter: &DeadLetter) -> &'static str {
     }
 }
 
+/// As RFC 3339 has it, whose years have four digits.
 fn time(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+    clock::within_calendar(time).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 fn shortened(text: &str, most: usize) -> Cow<'_, str> {

@@ -15,6 +15,7 @@ mod layout;
 mod model;
 #[cfg(feature = "failpoints")]
 mod points;
+mod poison;
 mod pressure;
 mod recovery;
 mod replay;

@@ -76,6 +76,9 @@ impl Kafka {
             .map(|name| {
                 NewTopic::new(name, partitions, TopicReplication::Fixed(1))
                     .set("max.message.bytes", "10000000")
+                    // Times are as wild as a test likes, and none of them makes a record old enough to be deleted.
+                    .set("message.timestamp.after.max.ms", "9223372036854775807")
+                    .set("retention.ms", "-1")
             })
             .collect();
         for result in kafka

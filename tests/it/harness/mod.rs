@@ -13,13 +13,15 @@ mod kafka;
 mod ledger;
 mod postgres;
 mod service;
+mod wire;
 
 pub use bundle::{LABELS, MAX_TOKENS, SmallBundle};
 pub use data::{data_folder, semeval_files};
 pub use kafka::{Kafka, Record};
-pub use ledger::{Entry, Ledger};
+pub use ledger::{Entry, Ledger, Place};
 pub use postgres::TestDatabase;
 pub use service::{Service, ServiceConfig, default_model};
+pub use wire::{Wire, WireRecord};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -41,7 +41,8 @@ impl ServiceConfig {
         Self::written(kafka, database, "json", model, kafka_lines, more)
     }
 
-    fn written(
+    /// With the decoder of the input, the model and further lines of `[kafka]`.
+    pub fn written(
         kafka: &Kafka,
         database: &TestDatabase,
         decoder: &str,
