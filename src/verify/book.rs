@@ -103,6 +103,8 @@ pub(super) struct Book {
     pub foreign_rows: u64,
     /// Records in the output topics that are no outcome.
     pub unreadable: u64,
+    /// Offsets that retention took from the inputs before the group had read them.
+    pub overrun: u64,
 }
 
 impl Book {

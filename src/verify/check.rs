@@ -139,6 +139,7 @@ impl<'a> Check<'a> {
         report.foreign_outcomes = self.book.foreign_outcomes;
         report.foreign_rows = self.book.foreign_rows;
         report.unreadable = self.book.unreadable;
+        report.overrun = self.book.overrun;
         Ok(report)
     }
 

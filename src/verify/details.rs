@@ -147,14 +147,14 @@ fn row_in_words(
         Kind::Dead => format!("dead letter, {label}"),
         Kind::Result => {
             let number: i32 = row.try_get(2)?;
-            let values: Vec<f32> = row.try_get(4)?;
+            let values: Vec<Option<f32>> = row.try_get(4)?;
             let model = models.get(&number);
             let labels = model.map_or(&[][..], |model| &model.labels);
             let names = labels.iter().map(String::as_str);
             let probabilities: Vec<String> = names
                 .chain(std::iter::repeat("?"))
                 .zip(values)
-                .map(|(label, probability)| format!("{label} {probability}"))
+                .map(|(label, value)| format!("{label} {}", value.unwrap_or(f32::NAN)))
                 .collect();
             let unknown = format!("{number}, which is not in the table models");
             let version = model.map_or(unknown, |model| short(&model.version));

@@ -201,7 +201,10 @@ fn entry(kind: Kind, row: &PgRow, digests: &Digests) -> Result<Entry, sqlx::Erro
         Kind::Dead => outcome::dead_letter(label),
         Kind::Result => {
             let confidence: f32 = row.try_get(5)?;
-            let probabilities: Vec<f32> = row.try_get(6)?;
+            let probabilities: Vec<Option<f32>> = row.try_get(6)?;
+            let probabilities = probabilities
+                .into_iter()
+                .map(|probability| probability.unwrap_or(f32::NAN));
             match digests.0.get(&row.try_get(4)?) {
                 Some((model, labels)) if labels.len() == probabilities.len() => {
                     let by_label = labels.iter().copied().zip(probabilities);

@@ -43,6 +43,7 @@ pub(super) fn open(
     window: &Window,
 ) -> Result<Book, VerifyError> {
     let mut topics = Vec::with_capacity(inputs.len());
+    let mut overrun = 0;
     for input in inputs {
         let count = kafka.partitions(&input.topic)?;
         // The group first: whatever it has committed is then below the ends.
@@ -54,6 +55,7 @@ pub(super) fn open(
         let mut partitions = Vec::with_capacity(committed.len());
         for (number, (index, committed)) in (0..).zip(committed.into_iter().enumerate()) {
             let (first, end) = kafka.bounds(&input.topic, number)?;
+            overrun += committed.map_or(0, |committed| (first - committed).max(0).unsigned_abs());
             // No message is as late: the range begins behind the last.
             let start = from
                 .as_ref()
@@ -67,7 +69,9 @@ pub(super) fn open(
             partitions,
         });
     }
-    Ok(Book::new(topics))
+    let mut book = Book::new(topics);
+    book.overrun = overrun;
+    Ok(book)
 }
 
 /// Between two looks at what the group has left to read.

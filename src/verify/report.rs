@@ -29,6 +29,8 @@ pub struct Report {
     pub foreign_rows: u64,
     /// Records in the output topics that are no outcome.
     pub unreadable: u64,
+    /// Offsets that retention took from the inputs before the group had read them.
+    pub overrun: u64,
 }
 
 impl Report {
@@ -158,6 +160,11 @@ impl Report {
                 "unreadable",
                 self.unreadable,
                 "records in the output topics that are no outcome of Tidewatch",
+            ),
+            (
+                "overrun",
+                self.overrun,
+                "offsets that retention took from the inputs before the group had read them",
             ),
         ] {
             if count > 0 {

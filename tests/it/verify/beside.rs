@@ -189,3 +189,32 @@ async fn what_a_transaction_has_aborted_and_its_control_records_are_no_messages(
     );
     assert!(service.terminate().success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_beside_a_service_at_work_takes_nothing_under_way_for_a_fault() {
+    let (kafka, database) = (Kafka::new(3).await, TestDatabase::new().await);
+    // Many small chunks: there is always one between two steps.
+    let small = "[batch]\nmax_messages = 8\nmax_delay_ms = 5\n";
+    let config = ServiceConfig::new(&kafka, &database, small);
+    config.migrate();
+    let sent = kafka.send(posts(2_000));
+    let mut service = config.start("one");
+    let mut at_work = 0;
+    loop {
+        let (code, said) = config.verify(&[]);
+        assert_eq!((code, faults(&said)), (0, [0; 5]), "{said}");
+        let count = |name: &str| said[name].as_u64().unwrap();
+        assert_eq!(count("messages"), sent as u64);
+        assert_eq!(
+            count("messages"),
+            count("scored") + count("dead") + count("unread")
+        );
+        match (count("scored"), count("unread")) {
+            (_, 0) => break,
+            (0, _) => {}
+            _ => at_work += 1,
+        }
+    }
+    assert!(at_work > 1, "it was looked at while it worked");
+    assert!(service.terminate().success());
+}

@@ -55,6 +55,12 @@ const DAMAGES: &[Damage] = &[
         shown: ("disagreeing", "confidence"),
     },
     Damage {
+        what: "a probability that is none",
+        statements: &["UPDATE predictions SET probabilities[2] = NULL WHERE TARGET"],
+        found: [0, 0, 1, 0, 0],
+        shown: ("disagreeing", "NaN"),
+    },
+    Damage {
         what: "another confidence",
         statements: &["UPDATE predictions SET confidence = 0.25 WHERE TARGET"],
         found: [0, 0, 1, 0, 0],
