@@ -1,7 +1,6 @@
 //! Beginning with partitions: the fence first, then the place to read from.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -12,15 +11,11 @@ use super::config::Start;
 use super::error::PipelineError;
 use super::flight::Flight;
 use super::group::{Group, list_of};
+use super::limits::Limits;
 use crate::fault;
 use crate::health::Part;
 use crate::record::TopicPartition;
 use crate::store::{Store, StoreError};
-
-/// For each request about offsets.
-const REQUEST: Duration = Duration::from_secs(10);
-/// For raising the epochs, which waits for a chunk that a predecessor is writing: the group must not be kept waiting longer.
-const CLAIM: Duration = Duration::from_secs(20);
 
 /// Why partitions cannot be begun.
 pub(super) enum Hindrance {
@@ -35,6 +30,7 @@ pub(super) struct Claim {
     pub runtime: Handle,
     pub instance: String,
     pub start: Start,
+    pub limits: Limits,
 }
 
 impl Claim {
@@ -47,8 +43,9 @@ impl Claim {
         partitions: &BTreeSet<TopicPartition>,
     ) -> Result<(), Hindrance> {
         let wanted: Vec<TopicPartition> = partitions.iter().cloned().collect();
+        let Limits { claim, request, .. } = self.limits;
         let claiming =
-            async { tokio::time::timeout(CLAIM, self.store.claim(&self.instance, &wanted)).await };
+            async { tokio::time::timeout(claim, self.store.claim(&self.instance, &wanted)).await };
         let epochs = match self.runtime.block_on(claiming) {
             Ok(Ok(epochs)) => epochs,
             Ok(Err(error @ StoreError::Unavailable { .. })) => {
@@ -56,7 +53,10 @@ impl Claim {
             }
             Ok(Err(error)) => return Err(Hindrance::Fatal(error.into())),
             Err(_) => {
-                let said = format!("Postgres did not answer within {} s", CLAIM.as_secs());
+                let said = format!(
+                    "Postgres did not answer within {:.0} s",
+                    claim.as_secs_f64()
+                );
                 return Err(Hindrance::Later(Part::Postgres, said));
             }
         };
@@ -69,7 +69,7 @@ impl Claim {
             )
         };
         let committed = consumer
-            .committed_offsets(list_of(partitions), REQUEST)
+            .committed_offsets(list_of(partitions), request)
             .map_err(later)?;
         fault::point("offsets-read");
         let mut positions = BTreeMap::new();
@@ -107,7 +107,7 @@ impl Claim {
                 .add_partition_offset(&partition.topic, partition.partition, offset)
                 .map_err(later)?;
         }
-        let sought = consumer.seek_partitions(places, REQUEST).map_err(later)?;
+        let sought = consumer.seek_partitions(places, request).map_err(later)?;
         for element in sought.elements() {
             element.error().map_err(later)?;
         }
@@ -121,8 +121,8 @@ impl Claim {
         consumer: &BaseConsumer<Group>,
         partition: &TopicPartition,
     ) -> Result<i64, KafkaError> {
-        let (low, high) =
-            consumer.fetch_watermarks(&partition.topic, partition.partition, REQUEST)?;
+        let (topic, number) = (&*partition.topic, partition.partition);
+        let (low, high) = consumer.fetch_watermarks(topic, number, self.limits.request)?;
         Ok(match self.start {
             Start::Earliest => low,
             Start::Latest => high,

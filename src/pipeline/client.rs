@@ -38,6 +38,8 @@ pub(super) fn consumer(config: &KafkaConfig, batch: &BatchConfig) -> ClientConfi
         // A member learns of a rebalance by its heartbeat: what a drained one leaves is taken over as soon as that.
         .set("heartbeat.interval.ms", "500")
         .set("fetch.wait.max.ms", "100")
+        // So that partitions that are added are soon found: their messages wait for it.
+        .set("topic.metadata.refresh.interval.ms", "30000")
         .set("statistics.interval.ms", "2000");
     overlay(&mut client, &base(config), |option| !is_producers(option));
     client
@@ -57,6 +59,18 @@ pub(super) fn consumer(config: &KafkaConfig, batch: &BatchConfig) -> ClientConfi
         client.set("group.instance.id", config.instance_name());
     }
     client
+}
+
+/// How long a member may take between two polls.
+pub(super) fn poll_interval(config: &KafkaConfig) -> Duration {
+    // librdkafka's own default.
+    const DEFAULT: u64 = 300_000;
+    let value = config.client.get("max.poll.interval.ms");
+    Duration::from_millis(
+        value
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(DEFAULT),
+    )
 }
 
 /// The option that bounds a transaction, and its value in milliseconds.

@@ -164,6 +164,9 @@ const REFUSED: [(&str, &str); 16] = [
     ("enable.partition.eof", "it is the service's own"),
 ];
 
+/// The least `max.poll.interval.ms`: a quarter of it is what a chunk has to be committed in when partitions are handed over.
+const LEAST_POLL_INTERVAL: u64 = 10_000;
+
 impl KafkaConfig {
     /// Says what makes no sense, if anything does.
     pub(crate) fn check(&self) -> Result<(), String> {
@@ -176,10 +179,12 @@ impl KafkaConfig {
             }
         }
         if let Some(value) = self.client.get("max.poll.interval.ms")
-            && value.parse::<u64>().is_ok_and(|value| value < 120_000)
+            && value
+                .parse::<u64>()
+                .is_ok_and(|value| value < LEAST_POLL_INTERVAL)
         {
             return Err(format!(
-                "[kafka.client] max.poll.interval.ms = {value} is less than handing partitions over may take: at least 120000"
+                "[kafka.client] max.poll.interval.ms = {value} leaves too little time to hand partitions over: at least {LEAST_POLL_INTERVAL}"
             ));
         }
         match REFUSED

@@ -10,7 +10,7 @@
 //!    instance owns: the coordinator checks the generation only.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ pub(super) struct Membership {
 pub(super) struct Flight {
     /// The current assignment, also readable without the lock: it is looked at for every message.
     current: AtomicU64,
+    /// Whether the last that was heard of transactions is that they work.
+    transacts: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -54,6 +56,7 @@ impl Flight {
     pub(super) fn new() -> Self {
         Self {
             current: AtomicU64::new(0),
+            transacts: AtomicBool::new(false),
             state: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -133,6 +136,11 @@ impl Flight {
         state.epochs = Arc::new(held);
     }
 
+    /// Whether transactions work, as far as is known: a broker that answers the consumer may still refuse them.
+    pub(super) fn transacts(&self) -> bool {
+        self.transacts.load(Ordering::Acquire)
+    }
+
     /// The assignment to consume under, and whether a commit has failed since the last call, so that all partitions must
     /// be read anew.
     ///
@@ -148,6 +156,11 @@ impl Flight {
     }
 
     // --- the committing thread ---
+
+    /// Tells whether transactions work.
+    pub(super) fn set_transacts(&self, works: bool) {
+        self.transacts.store(works, Ordering::Release);
+    }
 
     /// Begins to commit a chunk, unless its assignment has ended.
     pub(super) fn enter(&self, assignment: Assignment) -> Option<Commit<'_>> {
@@ -192,6 +205,11 @@ impl Commit<'_> {
     /// Whether a failed step may be tried again.
     pub(super) fn may_retry(&self) -> bool {
         self.flight.is_current(self.assignment)
+    }
+
+    /// Whether the chunk may still be committed: tried again, or ended where partitions wait for it.
+    pub(super) fn counts_still(&self) -> bool {
+        self.counts(&self.flight.lock())
     }
 
     /// The metadata to commit under; nothing where the chunk no longer counts.
@@ -283,109 +301,4 @@ impl Drop for Commit<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chunk_of_an_ended_assignment_is_never_committed() {
-        let flight = Flight::new();
-        let assignment = flight.current();
-        flight.lose();
-        assert!(flight.enter(assignment).is_none());
-        assert!(flight.enter(flight.current()).is_some());
-    }
-
-    #[test]
-    fn a_failure_voids_what_followed_and_asks_for_a_restart_once() {
-        let flight = Flight::new();
-        let assignment = flight.current();
-        flight.enter(assignment).unwrap().failed();
-        assert!(!flight.is_current(assignment));
-        assert_eq!(flight.follow(), (flight.current(), true));
-        assert_eq!(flight.follow(), (flight.current(), false));
-    }
-
-    #[test]
-    fn a_restart_is_told_with_the_assignment_that_follows_the_failure_whenever_it_is_asked_for() {
-        const FAILURES: usize = 20_000;
-        let flight = &Flight::new();
-        let (seen, told) = std::sync::mpsc::channel();
-        std::thread::scope(move |scope| {
-            scope.spawn(move || {
-                // The next one only when the last one was noticed: each belongs to one answer.
-                for last in told.into_iter().take(FAILURES) {
-                    assert_eq!(flight.current(), last);
-                    flight.enter(last).unwrap().failed();
-                }
-            });
-            let mut failing = flight.current();
-            seen.send(failing).unwrap();
-            for _ in 0..FAILURES {
-                let assignment = loop {
-                    if let (assignment, true) = flight.follow() {
-                        break assignment;
-                    }
-                };
-                assert_ne!(assignment, failing);
-                failing = assignment;
-                let _ = seen.send(failing);
-            }
-        });
-    }
-
-    #[test]
-    fn handing_over_waits_for_the_chunk_that_is_being_committed() {
-        let flight = Flight::new();
-        let commit = flight.enter(flight.current()).unwrap();
-        let (entered, waiting) = std::sync::mpsc::channel();
-        std::thread::scope(|scope| {
-            let giver = scope.spawn(|| {
-                entered.send(()).unwrap();
-                flight.hand_over(None, Duration::from_secs(60))
-            });
-            waiting.recv().unwrap();
-            // It may be that the other thread has not begun to wait: then it finds the commit ended.
-            while commit.may_retry() {
-                std::thread::yield_now();
-            }
-            assert!(
-                !giver.is_finished(),
-                "it waits although nothing may be retried"
-            );
-            drop(commit);
-            assert!(giver.join().unwrap());
-        });
-    }
-
-    #[test]
-    fn handing_over_does_not_wait_for_ever() {
-        let flight = Flight::new();
-        let commit = flight.enter(flight.current()).unwrap();
-        assert!(!flight.hand_over(None, Duration::ZERO));
-        assert!(commit.membership().is_none());
-    }
-
-    #[test]
-    fn a_commit_that_ends_after_its_assignment_has_everything_read_again() {
-        let flight = Flight::new();
-        let commit = flight.enter(flight.current()).unwrap();
-        flight.lose();
-        let begun_anew = flight.current();
-        commit.committed(&Offsets::default());
-        assert!(!flight.is_current(begun_anew));
-        assert!(flight.follow().1);
-    }
-
-    #[test]
-    fn only_a_partition_still_held_moves_its_position() {
-        let flight = Flight::new();
-        let partition = |number| TopicPartition {
-            topic: Arc::from("posts"),
-            partition: number,
-        };
-        flight.claimed(Epochs::default(), BTreeMap::from([(partition(0), 3)]));
-        let offsets = Offsets(BTreeMap::from([(partition(0), 3..9), (partition(1), 0..4)]));
-        flight.enter(flight.current()).unwrap().committed(&offsets);
-        assert_eq!(flight.positions(), BTreeMap::from([(partition(0), 9)]));
-    }
-}
+mod tests;

@@ -13,14 +13,12 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use super::flight::Flight;
 use crate::record::TopicPartition;
 
-/// How long handing over waits for the chunk that is being committed. Should it take longer, it is fenced: whoever takes the
-/// partitions over raises their epochs, and the group's generation moves on.
-const HAND_OVER: Duration = Duration::from_secs(60);
-
 /// What the rebalance callbacks leave for the consuming thread, on which they run.
 pub(super) struct Group {
     flight: Arc<Flight>,
     topics: BTreeMap<String, Arc<str>>,
+    /// How long handing over waits for the chunk that is being committed.
+    hand_over: Duration,
     state: Mutex<State>,
 }
 
@@ -40,9 +38,14 @@ struct State {
 }
 
 impl Group {
-    pub(super) fn new(flight: Arc<Flight>, topics: impl IntoIterator<Item = Arc<str>>) -> Self {
+    pub(super) fn new(
+        flight: Arc<Flight>,
+        topics: impl IntoIterator<Item = Arc<str>>,
+        hand_over: Duration,
+    ) -> Self {
         Self {
             flight,
+            hand_over,
             topics: topics
                 .into_iter()
                 .map(|topic| (topic.to_string(), topic))
@@ -159,10 +162,12 @@ impl Group {
         if consumer.assignment_lost() {
             tracing::warn!(partitions = %names(&revoked), "partitions lost: the group went on without this instance");
             self.flight.lose();
-        } else if !self.flight.hand_over(metadata, HAND_OVER) {
+            // It may be that no broker answers, which shows nowhere else for a minute.
+            self.lock().trouble = Some("the group has missed this instance".to_owned());
+        } else if !self.flight.hand_over(metadata, self.hand_over) {
             tracing::warn!(
-                "a chunk was still being committed after {} s: its partitions are handed over, and it is fenced",
-                HAND_OVER.as_secs()
+                "a chunk was still being committed after {:.1} s: its partitions are handed over, and it is fenced",
+                self.hand_over.as_secs_f64()
             );
         }
         {
@@ -212,10 +217,8 @@ impl ClientContext for Group {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if matches!(
-            error.rdkafka_error_code(),
-            Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure)
-        ) {
+        // One of several brokers that is away is no trouble: the others take its partitions over.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             self.lock().trouble = Some(reason.to_owned());
         }
         tracing::debug!("the consumer reports: {reason}");

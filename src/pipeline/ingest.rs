@@ -21,7 +21,8 @@ use super::error::PipelineError;
 use super::flight::Flight;
 use super::group::{Group, list_of};
 use super::lag::Lag;
-use super::missing::Missing;
+use super::limits::Limits;
+use super::missing::{Absent, Missing};
 use super::raw::detach;
 use crate::fault;
 use crate::health::{Health, Part};
@@ -88,7 +89,8 @@ impl Ingest {
             })
             .collect();
         let topics = decoders.values().map(|decoder| Arc::clone(&decoder.topic));
-        let group = Group::new(Arc::clone(&setting.flight), topics);
+        let limits = Limits::of(setting.kafka);
+        let group = Group::new(Arc::clone(&setting.flight), topics, limits.hand_over);
         let consumer = client::consumer(setting.kafka, setting.batch)
             .create_with_context(group)
             .map_err(|error| PipelineError::Client(refusal::of_client(&error)))?;
@@ -102,6 +104,7 @@ impl Ingest {
                 runtime: setting.runtime.clone(),
                 instance: setting.kafka.instance_name(),
                 start: setting.kafka.start,
+                limits,
             },
             runtime: setting.runtime,
             lag: Lag::new(setting.metrics.clone()),
@@ -188,8 +191,15 @@ impl Ingest {
             Instant::now(),
         );
 
-        self.missing
-            .look(&self.consumer, self.decoders.keys(), &self.health)?;
+        match (self.missing).look(self.consumer.client(), self.decoders.keys()) {
+            None => {}
+            Some(Absent::ForNow(reason)) => self.health.not_ready(Part::Kafka, reason),
+            Some(Absent::ForGood(reason)) => {
+                return Err(PipelineError::Input(format!(
+                    "{reason} (or it was deleted); create it or correct [[input]]"
+                )));
+            }
+        }
         let pending = group.pending();
         if consuming && !pending.is_empty() && Instant::now() >= self.retry_at {
             match self.claim.begin(&self.consumer, &self.flight, &pending) {
@@ -202,10 +212,9 @@ impl Ingest {
                 }
                 Err(Hindrance::Fatal(error)) => return Err(error),
                 Err(Hindrance::Later(part, reason)) => {
-                    let target = if part == Part::Postgres {
-                        Target::Postgres
-                    } else {
-                        Target::Kafka
+                    let target = match part {
+                        Part::Postgres => Target::Postgres,
+                        _ => Target::Kafka,
                     };
                     self.metrics.retries.of(target).inc();
                     self.health.not_ready(part, reason);
@@ -217,9 +226,14 @@ impl Ingest {
         if self.rebalances > 0
             && !self.missing.is_suspected()
             && group.pending().is_empty()
+            && self.flight.transacts()
             && self.is_reachable()
         {
             self.health.ready(Part::Kafka);
+        }
+        if self.rebalances > 0 && group.owned().is_empty() {
+            // Nothing is asked of it then.
+            self.health.ready(Part::Postgres);
         }
         Ok(())
     }
@@ -350,8 +364,7 @@ impl Ingest {
     /// Stops fetching once the wait for room gets long, or what waits gets large.
     fn hold(&mut self) {
         let since = *self.blocked.get_or_insert_with(Instant::now);
-        let large = self.collector.is_overflowing();
-        if !self.held && (large || since.elapsed() >= HOLD_AFTER) {
+        if !self.held && (self.collector.is_overflowing() || since.elapsed() >= HOLD_AFTER) {
             self.held = self.pause(&self.flowing()).is_ok();
         }
     }

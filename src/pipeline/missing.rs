@@ -2,11 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-
-use super::error::PipelineError;
-use super::group::Group;
-use crate::health::{Health, Part};
+use rdkafka::ClientContext;
+use rdkafka::client::Client;
 
 /// How long a topic may be unknown before it is taken to be missing: a broker that lags behind does not know one that was
 /// just created.
@@ -34,46 +31,44 @@ impl Missing {
         self.since.is_some()
     }
 
-    /// Looks whether the topics are there by now.
-    ///
-    /// # Errors
-    ///
-    /// They stay unknown.
+    /// Looks whether the topics are there by now, if it is time to; the sentence where they are not.
     pub(super) fn look<'a>(
         &mut self,
-        consumer: &BaseConsumer<Group>,
+        client: &Client<impl ClientContext>,
         topics: impl Iterator<Item = &'a String>,
-        health: &Health,
-    ) -> Result<(), PipelineError> {
-        let Some(since) = self.since else {
-            return Ok(());
-        };
+    ) -> Option<Absent> {
+        let since = self.since?;
         if self.looked.is_some_and(|looked| looked.elapsed() < RETRY) {
-            return Ok(());
+            return None;
         }
         self.looked = Some(Instant::now());
-        let is_missing =
-            |topic: &&String| match consumer.fetch_metadata(Some(topic.as_str()), REQUEST) {
-                Ok(metadata) => !metadata.topics().iter().any(|found| {
-                    found.name() == topic.as_str()
-                        && found.error().is_none()
-                        && !found.partitions().is_empty()
-                }),
-                // A broker that does not answer says nothing of topics.
-                Err(_) => false,
-            };
+        let is_missing = |topic: &&String| match client.fetch_metadata(Some(topic), REQUEST) {
+            Ok(metadata) => !metadata.topics().iter().any(|found| {
+                found.name() == topic.as_str()
+                    && found.error().is_none()
+                    && !found.partitions().is_empty()
+            }),
+            // A broker that does not answer says nothing of topics.
+            Err(_) => false,
+        };
         let missing: Vec<&str> = topics.filter(is_missing).map(String::as_str).collect();
         if missing.is_empty() {
             self.since = None;
-            return Ok(());
+            return None;
         }
         let reason = format!("there is no topic {}", missing.join(", "));
-        if since.elapsed() >= PATIENCE {
-            return Err(PipelineError::Input(format!(
-                "{reason} (or it was deleted); create it or correct [[input]]"
-            )));
-        }
-        health.not_ready(Part::Kafka, reason);
-        Ok(())
+        Some(if since.elapsed() >= PATIENCE {
+            Absent::ForGood(reason)
+        } else {
+            Absent::ForNow(reason)
+        })
     }
+}
+
+/// Topics are missing, as a sentence says.
+pub(super) enum Absent {
+    /// They may yet appear.
+    ForNow(String),
+    /// They have been missing for so long that somebody must do something.
+    ForGood(String),
 }

@@ -17,11 +17,13 @@ mod group;
 mod infer;
 mod ingest;
 mod lag;
+mod limits;
 mod missing;
 mod outbox;
 mod raw;
 mod sink;
 mod tokenize;
+mod transaction;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -143,7 +145,7 @@ impl Pipeline {
         let sink = Sink {
             store,
             delivery,
-            outbox: Outbox::new(kafka.clone(), max_record_bytes, delivery),
+            outbox: Outbox::new(kafka.clone(), output, max_record_bytes, delivery),
             encoder: Encoder::new(output.clone(), &kafka.group, max_record_bytes),
             flight: Arc::clone(&flight),
             runtime,

@@ -1,30 +1,26 @@
 //! The transactional producer: a chunk's records and offsets appear in Kafka together, or not at all.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::error::{KafkaError, RDKafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::{Producer, ThreadedProducer};
 
 use super::Delivery;
 use super::client;
-use super::config::KafkaConfig;
+use super::config::{KafkaConfig, OutputConfig};
 use super::encode::Record;
 use super::error::PipelineError;
-use crate::fault;
+use super::missing::{Absent, Missing};
+use super::transaction::{
+    Broken, Deliveries, Patience, STEP, Step, Transaction, asked_again, is_retriable, said, send,
+};
 use crate::record::Offsets;
 use crate::refusal;
 use crate::store::StoreError;
 
-/// For each step of a transaction; the client retries within it.
-const STEP: Duration = Duration::from_secs(10);
-/// A step whose time ran out is asked again so often: its result is unknown until it answers.
-const ASKS: u32 = 6;
-/// Between two looks at a full queue.
-const QUEUE_WAIT: Duration = Duration::from_millis(2);
+/// For bringing the producer back where nobody can wait: partitions are to be handed over, or the service drains.
+const HASTE: Duration = Duration::from_secs(2);
 
 /// Why a transaction is not known to have committed.
 #[derive(Debug)]
@@ -44,53 +40,32 @@ pub(super) enum Failure {
 /// The producer, made anew where it can no longer be used.
 pub(super) struct Outbox {
     config: KafkaConfig,
+    topics: [String; 2],
     max_record_bytes: usize,
     delivery: Delivery,
     producer: Option<ThreadedProducer<Deliveries>>,
+    /// The producer may begin transactions: whatever was open under its transactional id is resolved.
+    is_open: bool,
     deliveries: Deliveries,
-}
-
-/// Keeps the first error of a delivery: the transaction's own only says that there was one.
-#[derive(Clone, Default)]
-pub(super) struct Deliveries(Arc<Mutex<Option<KafkaError>>>);
-
-impl Deliveries {
-    fn take(&self) -> Option<KafkaError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl ClientContext for Deliveries {}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
-            let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            first.get_or_insert_with(|| error.clone());
-        }
-    }
-}
-
-/// How far a transaction came.
-enum Broken {
-    /// It had not been asked to commit.
-    Before(KafkaError),
-    /// It was not, since the epochs were not confirmed.
-    Unconfirmed(StoreError),
-    /// It had.
-    Commit(KafkaError),
+    missing: Missing,
 }
 
 impl Outbox {
-    pub(super) fn new(config: KafkaConfig, max_record_bytes: usize, delivery: Delivery) -> Self {
+    pub(super) fn new(
+        config: KafkaConfig,
+        output: &OutputConfig,
+        max_record_bytes: usize,
+        delivery: Delivery,
+    ) -> Self {
         Self {
             config,
+            topics: [output.results.clone(), output.dead_letters.clone()],
             max_record_bytes,
             delivery,
             producer: None,
+            is_open: false,
             deliveries: Deliveries::default(),
+            missing: Missing::default(),
         }
     }
 
@@ -99,61 +74,64 @@ impl Outbox {
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => {
-                let producer: ThreadedProducer<Deliveries> =
-                    client::producer(&self.config, self.max_record_bytes, self.delivery)
-                        .create_with_context(self.deliveries.clone())
-                        .map_err(|error| {
-                            Failure::Fatal(PipelineError::Client(refusal::of_client(&error)))
-                        })?;
-                if self.delivery == Delivery::ExactlyOnce {
-                    producer
-                        .init_transactions(STEP)
-                        .map_err(|error| self.judge(&error))?;
-                }
-                producer
+                self.is_open = false;
+                client::producer(&self.config, self.max_record_bytes, self.delivery)
+                    .create_with_context(self.deliveries.clone())
+                    .map_err(|error| {
+                        Failure::Fatal(PipelineError::Client(refusal::of_client(&error)))
+                    })?
             }
         };
+        if !self.is_open
+            && self.delivery == Delivery::ExactlyOnce
+            && let Err(error) = producer.init_transactions(STEP)
+        {
+            // What has only not been answered goes on, and is asked for again by the same producer.
+            self.producer = is_retriable(&error).then_some(producer);
+            return Err(self.judge(&error));
+        }
+        self.is_open = true;
         Ok(self.producer.insert(producer))
     }
 
     /// Writes the records and commits the offsets, under the group's metadata, in one transaction. A step that does not
-    /// answer is asked again as long as `patient` says so; it commits only what `confirm` confirms once the offsets are
+    /// answer is asked again as long as the patience lasts; it commits only what `confirm` confirms once the offsets are
     /// pending.
     pub(super) fn commit(
         &mut self,
         records: &[Record<'_>],
         offsets: &Offsets,
         metadata: &ConsumerGroupMetadata,
-        patient: impl Fn() -> bool,
+        patience: &Patience<'_>,
         confirm: impl FnOnce() -> Result<(), StoreError>,
     ) -> Result<(), Failure> {
         self.deliveries.take();
-        let producer = self.open()?;
+        let deliveries = self.deliveries.clone();
+        let transaction = Transaction {
+            producer: self.open()?,
+            deliveries: &deliveries,
+            records,
+            offsets,
+            metadata,
+        };
         let begun = Instant::now();
-        let done = transact(producer, records, offsets, metadata, &patient, confirm);
-        let (error, asked) = match done {
+        let (step, error) = match transaction.run(patience, confirm) {
             Ok(()) => return Ok(()),
             Err(Broken::Unconfirmed(error)) => {
-                self.abort(&patient);
+                self.abort(patience);
                 return Err(Failure::Unconfirmed(error));
             }
-            Err(Broken::Before(error)) => (error, false),
-            Err(Broken::Commit(error)) => (error, true),
+            Err(Broken::Kafka(step, error)) => (step, error),
         };
-        let failure = self.judge_transaction(&error, asked, begun.elapsed());
-        match &failure {
+        let failure = self.judge_transaction(step, &error, begun.elapsed());
+        let failure = self.look_for_topics(failure);
+        let fatal = matches!(&error, KafkaError::Transaction(error) if error.is_fatal());
+        if fatal || matches!(failure, Failure::Unknown(_)) {
             // A new producer of the same transactional id resolves what this one has left open, so that the committed
             // offsets can be read.
-            Failure::Unknown(_) => {
-                self.producer = None;
-                if let Err(failure) = self.open() {
-                    tracing::debug!("the producer is not open again yet: {failure:?}");
-                }
-            }
-            _ if matches!(&error, KafkaError::Transaction(error) if error.is_fatal()) => {
-                self.producer = None;
-            }
-            _ => self.abort(&patient),
+            self.producer = None;
+        } else {
+            self.abort(patience);
         }
         Err(failure)
     }
@@ -171,31 +149,62 @@ impl Outbox {
     }
 
     /// Brings the producer back to where a transaction can begin, or gives it up.
-    fn abort(&mut self, patient: &impl Fn() -> bool) {
+    fn abort(&mut self, patience: &Patience<'_>) {
+        let step = if (patience.lasts)() { STEP } else { HASTE };
         if let Some(producer) = &self.producer
-            && asked_again(patient, || producer.abort_transaction(STEP)).is_err()
+            && asked_again(patience, || producer.abort_transaction(step)).is_err()
         {
             self.producer = None;
         }
     }
 
-    /// What an error says of a transaction that had been asked to commit, or had not.
-    fn judge_transaction(&self, error: &KafkaError, asked: bool, took: Duration) -> Failure {
-        let fenced = matches!(
-            error.rdkafka_error_code(),
-            Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
-        );
-        if fenced && took >= client::transaction_timeout(&self.config) {
+    /// Where an output topic is gone, a transaction fails in more than one way: this tells.
+    fn look_for_topics(&mut self, failure: Failure) -> Failure {
+        let (Failure::Later(_) | Failure::Unknown(_), Some(producer)) = (&failure, &self.producer)
+        else {
+            return failure;
+        };
+        self.missing.suspect();
+        match (
+            self.missing.look(producer.client(), self.topics.iter()),
+            failure,
+        ) {
+            (Some(Absent::ForGood(said)), _) => Failure::Fatal(PipelineError::Output(format!(
+                "{said} (or it was deleted); create it or correct [output]"
+            ))),
+            (Some(Absent::ForNow(said)), Failure::Later(_)) => Failure::Later(said),
+            (_, failure) => failure,
+        }
+    }
+
+    /// What an error says of the transaction that it broke at this step.
+    fn judge_transaction(&self, step: Step, error: &KafkaError, took: Duration) -> Failure {
+        let delivery = self.deliveries.take();
+        let is_fenced = |error: &KafkaError| {
+            matches!(
+                error.rdkafka_error_code(),
+                Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
+            )
+        };
+        if (is_fenced(error) || delivery.as_ref().is_some_and(is_fenced))
+            && took >= client::transaction_timeout(&self.config)
+        {
             // Its own time-out ended the transaction, which looks as if another producer had.
             return Failure::Unknown(format!("the transaction took {} s", took.as_secs()));
         }
-        let aborts = matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort());
-        if asked && !aborts && !fenced {
-            return Failure::Unknown(said(error));
-        }
-        match self.deliveries.take() {
-            Some(delivery) => self.judge_delivery(&delivery, error),
-            None => self.judge(error),
+        match (step, delivery) {
+            (Step::Before | Step::Offsets, Some(delivery)) => self.judge_delivery(&delivery, error),
+            // The group's coordinator means the input.
+            (Step::Offsets, None) if is_unknown_topic(error) => {
+                Failure::Later(format!("an input topic does not exist ({})", said(error)))
+            }
+            (Step::Before | Step::Offsets, None) => self.judge(error),
+            // Also where the client asks for an abort: an earlier request to commit may have been heard, and only its
+            // answer lost. To send the chunk again would be a guess.
+            (Step::Commit, _) => match self.judge(error) {
+                Failure::Later(said) | Failure::Generation(said) => Failure::Unknown(said),
+                certain => certain,
+            },
         }
     }
 
@@ -239,96 +248,14 @@ impl Outbox {
                 self.config.group,
                 client::transactional_id(&self.config)
             ))),
-            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
-                Failure::Fatal(PipelineError::Output(format!(
-                    "an output topic does not exist ({said}); create it or correct [output]"
-                )))
-            }
             _ => Failure::Later(said),
         }
     }
 }
 
-fn said(error: &KafkaError) -> String {
-    match error {
-        KafkaError::Transaction(error) => error.string(),
-        error => error.to_string(),
-    }
-}
-
-fn transact(
-    producer: &ThreadedProducer<Deliveries>,
-    records: &[Record<'_>],
-    offsets: &Offsets,
-    metadata: &ConsumerGroupMetadata,
-    patient: &impl Fn() -> bool,
-    confirm: impl FnOnce() -> Result<(), StoreError>,
-) -> Result<(), Broken> {
-    let before = || -> Result<(), KafkaError> {
-        producer.begin_transaction()?;
-        fault::point("transaction-begun");
-        for record in records {
-            send(producer, record)?;
-        }
-        fault::point("records-sent");
-        let mut next = TopicPartitionList::new();
-        for (partition, range) in &offsets.0 {
-            let (topic, number) = (&*partition.topic, partition.partition);
-            next.add_partition_offset(topic, number, Offset::Offset(range.end))?;
-        }
-        asked_again(patient, || {
-            producer.send_offsets_to_transaction(&next, metadata, STEP)
-        })
-    };
-    before().map_err(Broken::Before)?;
-    fault::point("offsets-sent");
-    confirm().map_err(Broken::Unconfirmed)?;
-    fault::point("commit-asked");
-    asked_again(patient, || producer.commit_transaction(STEP)).map_err(Broken::Commit)?;
-    fault::point("committed");
-    Ok(())
-}
-
-fn send(producer: &ThreadedProducer<Deliveries>, record: &Record<'_>) -> Result<(), KafkaError> {
-    let headers = record.headers.iter().fold(
-        OwnedHeaders::new_with_capacity(record.headers.len()),
-        |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(&value[..]),
-            })
-        },
-    );
-    let mut next = BaseRecord::<[u8], [u8]>::to(record.topic)
-        .payload(&record.value[..])
-        .headers(headers);
-    if let Some(key) = &record.key {
-        next = next.key(&key[..]);
-    }
-    while let Err((error, back)) = producer.send(next) {
-        if error.rdkafka_error_code() != Some(Code::QueueFull) {
-            return Err(error);
-        }
-        // A chunk may hold more than the client's queue; its own thread empties it meanwhile.
-        std::thread::sleep(QUEUE_WAIT);
-        next = back;
-    }
-    Ok(())
-}
-
-/// Repeats a step that the client says may be repeated: after a time-out its result is unknown until it answers.
-fn asked_again(
-    patient: &impl Fn() -> bool,
-    mut step: impl FnMut() -> Result<(), KafkaError>,
-) -> Result<(), KafkaError> {
-    let may_ask = |error: &RDKafkaError| error.is_retriable() && !error.txn_requires_abort();
-    for _ in 1..ASKS {
-        match step() {
-            Err(KafkaError::Transaction(error)) if may_ask(&error) && patient() => {
-                tracing::warn!("asking again about a step of the transaction: {error}");
-            }
-            result => return result,
-        }
-    }
-    step()
+fn is_unknown_topic(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition)
+    )
 }

@@ -11,6 +11,7 @@ use super::encode::{Encoder, Record};
 use super::error::PipelineError;
 use super::flight::{Commit, Flight};
 use super::outbox::{Failure, Outbox};
+use super::transaction::Patience;
 use crate::health::{Health, Part};
 use crate::metrics::{Abandoned, Metrics, Stage, Target};
 use crate::record::{Outcome, ScoredChunk};
@@ -21,6 +22,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause that nothing interrupts.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+/// After so long without an answer the probe says that it is waited for.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Between two looks whether a chunk that is being written still counts.
+const WATCH: Duration = Duration::from_millis(100);
 /// For writing a chunk to Postgres: more than the longest statement and the longest wait for a lock may take there.
 const WRITE: Duration = Duration::from_secs(75);
 /// For confirming the epochs, while a transaction is open.
@@ -52,8 +57,13 @@ impl Sink {
         mut self,
         mut chunks: mpsc::Receiver<ScoredChunk>,
     ) -> Result<(), PipelineError> {
-        self.open(&chunks)?;
-        while let Some(chunk) = chunks.blocking_recv() {
+        loop {
+            // Before there is anything to commit: a forerunner of this instance that still runs is fenced at once, and what
+            // a failed commit has left open holds up nobody.
+            self.open(&chunks)?;
+            let Some(chunk) = chunks.blocking_recv() else {
+                return Ok(());
+            };
             let flight = Arc::clone(&self.flight);
             let end = match flight.enter(chunk.assignment) {
                 None => End::Abandoned(Abandoned::Revoked),
@@ -81,25 +91,23 @@ impl Sink {
                 }
             }
         }
-        Ok(())
     }
 
-    /// Opens the producer before there is anything to commit: a forerunner of this instance that still runs is fenced at
-    /// once.
+    /// Opens the producer, unless it is open.
     fn open(&mut self, chunks: &mpsc::Receiver<ScoredChunk>) -> Result<(), PipelineError> {
         let mut pause = FIRST_PAUSE;
         loop {
             let Err(failure) = self.outbox.open() else {
+                self.flight.set_transacts(true);
                 return Ok(());
             };
             match failure {
                 Failure::Fatal(error) => return Err(error),
                 Failure::Unconfirmed(error) => return Err(error.into()),
                 Failure::Generation(said) | Failure::Later(said) | Failure::Unknown(said) => {
-                    self.health.not_ready(
-                        Part::Kafka,
-                        format!("the transactional producer cannot be opened: {said}"),
-                    );
+                    self.trouble(format!(
+                        "the transactional producer cannot be opened: {said}"
+                    ));
                 }
             }
             if chunks.is_closed() {
@@ -109,6 +117,12 @@ impl Sink {
             std::thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_SLEEP);
         }
+    }
+
+    /// Transactions do not work: the probe says so until they do.
+    fn trouble(&self, reason: String) {
+        self.flight.set_transacts(false);
+        self.health.not_ready(Part::Kafka, reason);
     }
 
     fn commit(&mut self, chunk: &ScoredChunk, commit: &Commit<'_>) -> Result<End, PipelineError> {
@@ -140,12 +154,24 @@ impl Sink {
         let mut pause = FIRST_PAUSE;
         loop {
             let writing = async {
-                match self.delivery {
-                    Delivery::ExactlyOnce => self.store.write_chunk(chunk, &commit.epochs).await,
-                    Delivery::Unguarded => self.store.insert_chunk(chunk).await,
+                let write = async {
+                    match self.delivery {
+                        Delivery::ExactlyOnce => {
+                            self.store.write_chunk(chunk, &commit.epochs).await
+                        }
+                        Delivery::Unguarded => self.store.insert_chunk(chunk).await,
+                    }
+                };
+                tokio::select! {
+                    written = within(WRITE, write) => Some(written),
+                    () = self.wait_void(commit) => None,
                 }
             };
-            match self.runtime.block_on(within(WRITE, writing)) {
+            let Some(written) = self.runtime.block_on(writing) else {
+                // Whatever becomes of it, whoever reads the chunk again replaces it, behind the fence.
+                return Ok(Some(Abandoned::Revoked));
+            };
+            match written {
                 Ok(()) => {
                     self.health.ready(Part::Postgres);
                     return Ok(None);
@@ -187,6 +213,19 @@ impl Sink {
         }
     }
 
+    /// Returns once the chunk that is being written no longer counts; meanwhile tells the probe of a silent server.
+    async fn wait_void(&self, commit: &Commit<'_>) {
+        let begun = Instant::now();
+        while commit.counts_still() {
+            tokio::time::sleep(WATCH).await;
+            let silent = begun.elapsed();
+            if silent >= SILENCE {
+                let reason = format!("Postgres has not answered for {} s", silent.as_secs());
+                self.health.not_ready(Part::Postgres, reason);
+            }
+        }
+    }
+
     /// Writes the records and commits the offsets; the reason where the chunk must be abandoned.
     fn write_records(
         &mut self,
@@ -199,13 +238,24 @@ impl Sink {
             .iter()
             .map(|outcome| encoder.encode(outcome, &chunk.model))
             .collect();
+        let (flight, health) = (Arc::clone(&self.flight), self.health.clone());
+        let trouble = |said: &str| {
+            flight.set_transacts(false);
+            health.not_ready(
+                Part::Kafka,
+                format!("a transaction is not answered: {said}"),
+            );
+        };
         let mut pause = FIRST_PAUSE;
         let Some(mut membership) = commit.membership() else {
             return Ok(Some(Abandoned::Revoked));
         };
         loop {
             let begun = Instant::now();
-            let patient = || commit.may_retry();
+            let patience = Patience {
+                lasts: &|| commit.may_retry(),
+                waiting: &trouble,
+            };
             let metadata = &membership.metadata;
             let confirm = || {
                 let partitions = chunk.offsets.0.keys();
@@ -217,12 +267,13 @@ impl Sink {
             let sent = match self.delivery {
                 Delivery::ExactlyOnce => {
                     self.outbox
-                        .commit(&records, &chunk.offsets, metadata, patient, confirm)
+                        .commit(&records, &chunk.offsets, metadata, &patience, confirm)
                 }
                 Delivery::Unguarded => self.outbox.send_unguarded(&records),
             };
             match sent {
                 Ok(()) => {
+                    self.flight.set_transacts(true);
                     self.metrics
                         .commit_seconds
                         .observe(begun.elapsed().as_secs_f64());
@@ -243,14 +294,14 @@ impl Sink {
                     continue;
                 }
                 Err(Failure::Unknown(said)) => {
+                    self.trouble(format!("a transaction was not answered: {said}"));
                     tracing::warn!(
                         "whether a transaction has committed is not known ({said}): the committed offsets will tell"
                     );
                     return Ok(Some(Abandoned::Failed));
                 }
                 Err(Failure::Later(said)) => {
-                    self.health
-                        .not_ready(Part::Kafka, format!("a transaction failed: {said}"));
+                    self.trouble(format!("a transaction failed: {said}"));
                     if !commit.may_retry() {
                         return Ok(Some(Abandoned::Failed));
                     }

@@ -101,6 +101,16 @@ impl Store {
             .after_connect(|connection, _| {
                 Box::pin(async move { connection.execute(SESSION).await.map(drop) })
             })
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    // A connection that was given up in mid-statement may belong to a server that is gone without a word.
+                    // Those that wait for it would use up the pool, though its successor answers.
+                    let answered = tokio::time::timeout(CONNECT_TIMEOUT, connection.ping()).await;
+                    answered
+                        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+                        .map(|()| true)
+                })
+            })
             .connect_lazy_with(options.clone());
         Ok(Self {
             pool,

@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod demo;
 mod drain;
+mod faults;
 mod finetune;
 mod gradients;
 mod harness;

@@ -1,10 +1,5 @@
 //! The schedules that `scripts/torture` plays.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "in a test, a panic with its line is the report"
-)]
-
 #[path = "../torture/draw.rs"]
 #[expect(dead_code, reason = "the program uses more of it")]
 mod draw;

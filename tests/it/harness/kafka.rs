@@ -1,9 +1,10 @@
 //! Topics of a test on a real Kafka.
 
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -47,21 +48,28 @@ pub struct Kafka {
     pub results: String,
     pub dead_letters: String,
     pub group: String,
-    partitions: i32,
+    /// Of the input.
+    partitions: AtomicI32,
     producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext>,
 }
 
 impl Kafka {
-    /// Creates the topics; the input gets `partitions` partitions, as do the outputs.
+    /// Creates the topics on the broker named by `KAFKA_BOOTSTRAP`; the input gets `partitions` partitions, as do the
+    /// outputs.
     pub async fn new(partitions: i32) -> Self {
-        let bootstrap = server("KAFKA_BOOTSTRAP");
+        Self::on(server("KAFKA_BOOTSTRAP"), partitions, 1).await
+    }
+
+    /// As [`Kafka::new`] on other brokers, each partition on `replication` of them.
+    pub async fn on(bootstrap: impl Into<String>, partitions: i32, replication: i32) -> Self {
+        let bootstrap = bootstrap.into();
         let run = unique("t");
         let kafka = Self {
             input: format!("{run}.posts"),
             results: format!("{run}.results"),
             dead_letters: format!("{run}.dead"),
             group: format!("{run}.group"),
-            partitions,
+            partitions: AtomicI32::new(partitions),
             producer: ClientConfig::new()
                 .set("bootstrap.servers", &bootstrap)
                 .set("enable.idempotence", "true")
@@ -74,7 +82,7 @@ impl Kafka {
         let topics: Vec<_> = [&kafka.input, &kafka.results, &kafka.dead_letters]
             .into_iter()
             .map(|name| {
-                NewTopic::new(name, partitions, TopicReplication::Fixed(1))
+                NewTopic::new(name, partitions, TopicReplication::Fixed(replication))
                     .set("max.message.bytes", "10000000")
                     // Times are as wild as a test likes, and none of them makes a record old enough to be deleted.
                     .set("message.timestamp.after.max.ms", "9223372036854775807")
@@ -83,16 +91,49 @@ impl Kafka {
             .collect();
         for result in kafka
             .admin()
-            .create_topics(
-                &topics,
-                &AdminOptions::new().operation_timeout(Some(Duration::from_secs(30))),
-            )
+            .create_topics(&topics, &patient())
             .await
             .expect("the broker answers")
         {
             result.expect("the topic is created");
         }
         kafka
+    }
+
+    /// Gives the input more partitions, `partitions` in all.
+    pub async fn grow(&self, partitions: i32) {
+        let all = usize::try_from(partitions).expect("there are some partitions");
+        let wanted = NewPartitions::new(&self.input, all);
+        for result in self
+            .admin()
+            .create_partitions([&wanted], &patient())
+            .await
+            .expect("the broker answers")
+        {
+            result.expect("the partitions are made");
+        }
+        eventually("the producer to know them", Duration::from_secs(30), || {
+            let client = self.producer.client();
+            let known = client.fetch_metadata(Some(&self.input), Duration::from_secs(5));
+            (known.ok()?.topics()[0].partitions().len() == all).then_some(())
+        });
+        self.partitions.store(partitions, Ordering::Relaxed);
+    }
+
+    /// Deletes a topic.
+    pub async fn delete(&self, topic: &str) {
+        for result in self
+            .admin()
+            .delete_topics(&[topic], &patient())
+            .await
+            .expect("the broker answers")
+        {
+            result.expect("the topic is deleted");
+        }
+    }
+
+    fn partitions(&self) -> i32 {
+        self.partitions.load(Ordering::Relaxed)
     }
 
     fn admin(&self) -> AdminClient<DefaultClientContext> {
@@ -107,12 +148,17 @@ impl Kafka {
         let mut sent = 0;
         for value in values {
             let key = format!("key-{sent}");
-            let partition = i32::try_from(sent).expect("few messages") % self.partitions;
-            self.send_record(partition, Some(key.as_bytes()), value.as_deref());
+            self.send_next(sent, key.as_bytes(), value.as_deref());
             sent += 1;
         }
         self.flush();
         sent
+    }
+
+    /// Queues the `number`th of many records for the input, spread over its partitions.
+    pub fn send_next(&self, number: usize, key: &[u8], value: Option<&[u8]>) {
+        let partition = i32::try_from(number).expect("few messages") % self.partitions();
+        self.send_record(partition, Some(key), value);
     }
 
     /// Queues one record for the input.
@@ -156,7 +202,7 @@ impl Kafka {
             .set("bootstrap.servers", &self.bootstrap)
             .create()
             .expect("a consumer can be made");
-        (0..self.partitions)
+        (0..self.partitions())
             .map(|partition| {
                 consumer
                     .fetch_watermarks(&self.input, partition, Duration::from_secs(30))
@@ -187,7 +233,8 @@ impl Kafka {
             .create()
             .expect("a consumer can be made");
         let mut assignment = TopicPartitionList::new();
-        for partition in 0..self.partitions {
+        let partitions = self.partitions_of(&consumer, topic);
+        for partition in 0..partitions {
             assignment
                 .add_partition_offset(topic, partition, Offset::Beginning)
                 .expect("the beginning is an offset");
@@ -195,7 +242,7 @@ impl Kafka {
         consumer
             .assign(&assignment)
             .expect("partitions can be assigned");
-        let mut open = self.partitions;
+        let mut open = partitions;
         let mut records = Vec::new();
         while open > 0 {
             match consumer.poll(Duration::from_secs(30)) {
@@ -219,6 +266,14 @@ impl Kafka {
         records
     }
 
+    fn partitions_of(&self, consumer: &BaseConsumer, topic: &str) -> i32 {
+        let metadata = consumer
+            .fetch_metadata(Some(topic), Duration::from_secs(30))
+            .expect("the broker answers");
+        let partitions = metadata.topics()[0].partitions().len();
+        i32::try_from(partitions).expect("few partitions")
+    }
+
     /// The sum of the group's committed offsets over the input's partitions.
     pub fn committed(&self) -> i64 {
         let consumer: BaseConsumer = ClientConfig::new()
@@ -229,7 +284,7 @@ impl Kafka {
             .create()
             .expect("a consumer can be made");
         let mut list = TopicPartitionList::new();
-        for partition in 0..self.partitions {
+        for partition in 0..self.partitions() {
             list.add_partition(&self.input, partition);
         }
         // A coordinator that has only just begun, or that moves, is not one for a moment.
@@ -244,4 +299,9 @@ impl Kafka {
             .map(|element| element.offset().to_raw().unwrap_or(0).max(0))
             .sum()
     }
+}
+
+/// Room for a broker that has much to do.
+fn patient() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)))
 }

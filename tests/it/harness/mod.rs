@@ -9,17 +9,21 @@
 
 mod bundle;
 mod data;
+mod feed;
 mod kafka;
 mod ledger;
 mod postgres;
+mod servers;
 mod service;
 mod wire;
 
 pub use bundle::{LABELS, MAX_TOKENS, SmallBundle};
 pub use data::{data_folder, semeval_files};
+pub use feed::Feed;
 pub use kafka::{Kafka, Record};
 pub use ledger::{Entry, Ledger, Place};
 pub use postgres::TestDatabase;
+pub use servers::{OwnKafka, OwnPostgres};
 pub use service::{Service, ServiceConfig, default_model};
 pub use wire::{Wire, WireRecord};
 

@@ -9,25 +9,32 @@ use super::{server, unique};
 pub struct TestDatabase {
     pub name: String,
     pub url: String,
-    admin: String,
+    /// The server that it must be dropped from; nothing where it goes with its server.
+    admin: Option<String>,
 }
 
 impl TestDatabase {
     /// Creates the database.
     pub async fn new() -> Self {
         let admin = server("DATABASE_URL");
+        let mut database = Self::on(&admin, "").await;
+        database.admin = Some(admin);
+        database
+    }
+
+    /// Creates the database on a server of the test's own, with further options of `CREATE DATABASE`.
+    pub async fn on(url: &str, options: &str) -> Self {
         let name = unique("tidewatch_test");
-        let mut connection = PgConnection::connect(&admin)
-            .await
-            .expect("Postgres answers");
-        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+        let mut connection = PgConnection::connect(url).await.expect("Postgres answers");
+        let statement = format!("CREATE DATABASE {name} {options}");
+        sqlx::query(sqlx::AssertSqlSafe(statement))
             .execute(&mut connection)
             .await
             .expect("a database can be created");
         Self {
-            url: with_database(&admin, &name),
+            url: with_database(url, &name),
             name,
-            admin,
+            admin: None,
         }
     }
 
@@ -58,8 +65,11 @@ fn with_database(url: &str, name: &str) -> String {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
+        let Some(admin) = self.admin.clone() else {
+            return;
+        };
         // A drop may run inside a test's runtime, so the clean-up gets a thread and a runtime of its own.
-        let (admin, name) = (self.admin.clone(), self.name.clone());
+        let name = self.name.clone();
         let cleaned = std::thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
