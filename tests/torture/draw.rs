@@ -154,7 +154,7 @@ fn start(rng: &mut ChaCha8Rng, instance: usize) -> Start {
     let sizes: [u32; 4] = if instance == REAL {
         [8, 16, 32, 64]
     } else {
-        [200, 1_000, 2_000, 4_000]
+        [300, 2_000, 3_000, 4_000]
     };
     Start {
         instance,

@@ -1,7 +1,7 @@
 //! The load: posts into an input, as fast as they are taken or at a rate, with a bounded backlog.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,9 @@ pub struct Feed {
 
 struct Shared {
     pipeline: Arc<Pipeline>,
-    feeder: Feeder,
+    feeder: RwLock<Feeder>,
+    /// Posts that earlier producers have sent.
+    sent_before: AtomicU64,
     progress: Progress,
     held: AtomicBool,
     idle: AtomicBool,
@@ -69,18 +71,12 @@ impl Feed {
         pace: Pace,
         posts: impl FnMut() -> Post + Send + 'static,
     ) -> Result<Self, Problem> {
-        let mut client = pipeline.client();
-        client
-            .set("message.timeout.ms", PATIENCE)
-            .set("linger.ms", "20")
-            .set("batch.size", "262144")
-            .set("compression.type", "lz4")
-            .set("queue.buffering.max.messages", "100000");
-        let feeder = Feeder::new(client, &pipeline.input, None).map_err(|e| e.to_string())?;
+        let feeder = RwLock::new(feeder(&pipeline)?);
         let asker = pipeline.asker(false)?;
         let shared = Arc::new(Shared {
             pipeline,
             feeder,
+            sent_before: AtomicU64::new(0),
             progress: Progress::default(),
             held: AtomicBool::new(true),
             idle: AtomicBool::new(true),
@@ -99,31 +95,38 @@ impl Feed {
     }
 
     /// Stops sending, and waits until everything that was sent is stored.
-    pub fn hold(&self) -> Result<(), Problem> {
+    ///
+    /// A producer that does not come to that within its time is given up: what counts is what the topic holds. Then this
+    /// says so.
+    pub fn hold(&self) -> Result<Option<String>, Problem> {
         self.shared.held.store(true, Ordering::SeqCst);
         while !self.shared.idle.load(Ordering::SeqCst) {
             std::thread::sleep(WAIT);
         }
-        let name = self.shared.pipeline.name;
-        self.shared
-            .feeder
-            .flush(FLUSH)
-            .map_err(|error| format!("{name}: the broker does not take what was sent: {error}"))?;
-        let deliveries = self.shared.feeder.deliveries();
-        if deliveries.complete() {
-            return Ok(());
+        let mut feeder = write(&self.shared.feeder);
+        let flushed = feeder.flush(FLUSH);
+        let deliveries = feeder.deliveries();
+        if flushed.is_ok() && deliveries.complete() {
+            return Ok(None);
         }
-        let why = deliveries.first_error.unwrap_or_default();
-        Err(format!(
-            "{name}: {} posts could not be sent: {why}",
-            deliveries.failed
-        ))
+        let open = deliveries.sent - deliveries.delivered;
+        let why = deliveries
+            .first_error
+            .or_else(|| flushed.err().map(|error| error.to_string()))
+            .unwrap_or_default();
+        self.shared
+            .sent_before
+            .fetch_add(deliveries.delivered, Ordering::SeqCst);
+        *feeder = self::feeder(&self.shared.pipeline)?;
+        let name = self.shared.pipeline.name;
+        Ok(Some(format!(
+            "the producer of {name} is given up with {open} posts not acknowledged: {why}"
+        )))
     }
 
     /// Posts sent, and messages before the committed offsets.
     pub fn counts(&self) -> (u64, u64) {
-        let sent = self.shared.feeder.deliveries().sent;
-        (sent, self.shared.progress.committed())
+        (self.shared.sent(), self.shared.progress.committed())
     }
 
     /// The longest time under load in which nothing was committed.
@@ -141,14 +144,37 @@ impl Drop for Feed {
     }
 }
 
+/// A producer that never gives up by itself.
+fn feeder(pipeline: &Pipeline) -> Result<Feeder, Problem> {
+    let mut client = pipeline.client();
+    client
+        .set("message.timeout.ms", PATIENCE)
+        .set("linger.ms", "20")
+        .set("batch.size", "262144")
+        .set("compression.type", "lz4")
+        .set("queue.buffering.max.messages", "100000")
+        // Little, and what is asked for when it does not go on.
+        .set("debug", "eos");
+    Feeder::new(client, &pipeline.input, None).map_err(|error| error.to_string())
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Shared {
+    fn sent(&self) -> u64 {
+        let feeder = self.feeder.read().unwrap_or_else(PoisonError::into_inner);
+        self.sent_before.load(Ordering::SeqCst) + feeder.deliveries().sent
+    }
+
     fn send(&self, pace: Pace, mut posts: impl FnMut() -> Post) {
         let mut due = Instant::now();
         while !self.stop.load(Ordering::SeqCst) {
             // Idle before it looks: whoever holds the feed and sees it idle knows that nothing more comes.
             self.idle.store(true, Ordering::SeqCst);
             let committed = self.progress.committed();
-            let behind = self.feeder.deliveries().sent.saturating_sub(committed);
+            let behind = self.sent().saturating_sub(committed);
             let block = match pace.rate {
                 _ if behind >= pace.backlog => 0,
                 None => BLOCK,
@@ -170,8 +196,9 @@ impl Shared {
                 std::thread::sleep(WAIT);
                 continue;
             }
+            let feeder = self.feeder.read().unwrap_or_else(PoisonError::into_inner);
             for _ in 0..block {
-                self.feeder.send(&posts(), 0);
+                feeder.send(&posts(), 0);
             }
         }
         self.idle.store(true, Ordering::SeqCst);

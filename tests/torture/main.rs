@@ -21,8 +21,8 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,6 +66,7 @@ fn torture(args: &Args, interrupted: &AtomicBool) -> Result<ExitCode, String> {
         ));
     }
     let folder = args.work.join("run");
+    log_to(&folder.join("logs"))?;
     let mut run = Run::start(args, &folder, schedule)?;
     run.play(interrupted);
     let summary = run.finish(args.keep);
@@ -115,6 +116,18 @@ fn schedule(args: &Args) -> Result<Schedule, String> {
     let named = |problem: String| format!("{}: {problem}", file.display());
     let opened = File::open(file).map_err(|error| named(error.to_string()))?;
     Schedule::read(BufReader::new(opened)).map_err(named)
+}
+
+/// What the clients of the torture itself say, in a file of its own.
+fn log_to(logs: &Path) -> Result<(), String> {
+    let file = fs::create_dir_all(logs).and_then(|()| File::create(logs.join("torture.log")));
+    let file = file.map_err(|error| format!("{}: {error}", logs.display()))?;
+    tracing_subscriber::fmt()
+        .with_writer(Mutex::new(file))
+        .with_ansi(false)
+        .with_max_level(tracing::Level::DEBUG)
+        .init();
+    Ok(())
 }
 
 /// Copies what the run has left to where it stays.

@@ -137,9 +137,7 @@ format = "json"
         let mut client = ClientConfig::new();
         client
             .set("bootstrap.servers", &self.bootstrap)
-            .set("topic.metadata.refresh.interval.ms", "5000")
-            // A broker that is away is part of the game.
-            .set("log_level", "2");
+            .set("topic.metadata.refresh.interval.ms", "5000");
         client
     }
 

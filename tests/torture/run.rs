@@ -242,7 +242,12 @@ impl Run {
         {
             let checked = feed
                 .hold()
-                .and_then(|()| check::drain(pipeline, || self.world.fleet.supervise(false)))
+                .and_then(|given_up| {
+                    if let Some(said) = given_up {
+                        diary.note(&said);
+                    }
+                    check::drain(pipeline, || self.world.fleet.supervise(false))
+                })
                 .and_then(|stored| self.verify(pipeline, whole, stored));
             match checked {
                 Ok(found) => *verdict = found,
