@@ -1,15 +1,19 @@
 //! The thread that owns the consumer: it takes partitions on, collects their messages into chunks, and hands those over as
 //! fast as they are taken.
 
+mod rejoin;
+mod room;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::claim::{Claim, Hindrance};
@@ -24,27 +28,28 @@ use super::lag::Lag;
 use super::limits::Limits;
 use super::missing::{Absent, Missing};
 use super::raw::detach;
-use crate::fault;
 use crate::health::{Health, Part};
-use crate::metrics::{Metrics, Stage, Target};
+use crate::metrics::{Metrics, Target};
 use crate::record::{Assignment, Chunk, RawMessage, TopicPartition};
-use crate::refusal;
 use crate::store::Store;
+use rejoin::Rejoins;
 
 /// How long a poll waits at most, so that the thread notices what else it has to do.
 const POLL: Duration = Duration::from_millis(50);
 /// The same while a chunk is overdue and there is no room for it.
 const OVERDUE_POLL: Duration = Duration::from_millis(2);
-/// How long a full chunk waits for room before the thread looks after the group again.
-const ROOM: Duration = Duration::from_millis(100);
-/// After waiting this long for room, nothing more is fetched: a poll would otherwise return a message each time.
-const HOLD_AFTER: Duration = Duration::from_secs(1);
 /// Between two attempts to begin partitions.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How long a broker may take to answer that it is there.
+const REACH: Duration = Duration::from_secs(1);
 
 /// What the thread works with.
 pub(super) struct Ingest {
     consumer: BaseConsumer<Group>,
+    /// The consumer's.
+    settings: ClientConfig,
+    rejoins: Rejoins,
     flight: Arc<Flight>,
     decoders: HashMap<String, Decoder>,
     config: KafkaConfig,
@@ -90,12 +95,11 @@ impl Ingest {
             .collect();
         let topics = decoders.values().map(|decoder| Arc::clone(&decoder.topic));
         let limits = Limits::of(setting.kafka);
-        let group = Group::new(Arc::clone(&setting.flight), topics, limits.hand_over);
-        let consumer = client::consumer(setting.kafka, setting.batch)
-            .create_with_context(group)
-            .map_err(|error| PipelineError::Client(refusal::of_client(&error)))?;
+        let settings = client::consumer(setting.kafka, setting.batch);
         Ok(Self {
-            consumer,
+            consumer: rejoin::consumer(&settings, &setting.flight, topics, limits)?,
+            settings,
+            rejoins: Rejoins::default(),
             flight: setting.flight,
             decoders,
             config: setting.kafka.clone(),
@@ -126,10 +130,7 @@ impl Ingest {
         stop: &CancellationToken,
         drained: &CancellationToken,
     ) -> Result<(), PipelineError> {
-        let topics: Vec<&str> = self.decoders.keys().map(String::as_str).collect();
-        self.consumer
-            .subscribe(&topics)
-            .map_err(|error| PipelineError::Input(error.to_string()))?;
+        self.join()?;
         let mut out = Some(out);
         while !drained.is_cancelled() {
             // Read before anything else: should it end meanwhile, what this round collects under it is void.
@@ -248,7 +249,7 @@ impl Ingest {
         }
         self.retry_at = Instant::now() + RETRY;
         let topic = self.decoders.keys().next().map(String::as_str);
-        self.consumer.fetch_metadata(topic, ROOM * 10).is_ok()
+        self.consumer.fetch_metadata(topic, REACH).is_ok()
     }
 
     /// The next message, if one comes before there is something else to do.
@@ -285,10 +286,7 @@ impl Ingest {
                 "Kafka refuses the right to it ({error}); allow this user to read the topics and to join the group {}",
                 self.config.group
             ))),
-            Some(Code::FencedInstanceId) => Err(PipelineError::Replaced {
-                instance: self.config.instance_name(),
-                transactional_id: client::transactional_id(&self.config),
-            }),
+            Some(Code::FencedInstanceId) => self.rejoin(),
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
                 Err(PipelineError::Input(error.to_string()))
             }
@@ -311,73 +309,10 @@ impl Ingest {
             .add(decoder.decode(raw), assignment, Instant::now());
     }
 
-    /// Hands the chunk over if it is full or due and there is room; tells whether anybody still takes chunks.
-    fn offer(&mut self, out: &mpsc::Sender<Chunk>) -> bool {
-        let full = self.collector.is_full();
-        match self.collector.due_in(Instant::now()) {
-            None => {
-                // What waited for room may have become void meanwhile: then nothing is left to be held back for.
-                self.release();
-                return !out.is_closed();
-            }
-            Some(left) if !full && !left.is_zero() => return true,
-            Some(_) => {}
-        }
-        let mut room = out.try_reserve();
-        if matches!(room, Err(TrySendError::Full(()))) {
-            if !full {
-                // It grows meanwhile: a busy model gets larger chunks.
-                return true;
-            }
-            let reserved = async { tokio::time::timeout(ROOM, out.reserve()).await };
-            room = match self.runtime.block_on(reserved) {
-                Ok(Ok(permit)) => Ok(permit),
-                Ok(Err(_)) => Err(TrySendError::Closed(())),
-                Err(_) => Err(TrySendError::Full(())),
-            };
-        }
-        match room {
-            Ok(permit) => {
-                if let Some(chunk) = self.collector.take() {
-                    self.metrics
-                        .chunk_messages
-                        .observe(chunk.items.len() as f64);
-                    self.metrics
-                        .stage_seconds
-                        .of(Stage::Collect)
-                        .observe(chunk.started.elapsed().as_secs_f64());
-                    self.metrics.chunks_in_flight.inc();
-                    fault::point("chunk-formed");
-                    permit.send(chunk);
-                }
-                self.release();
-                true
-            }
-            Err(TrySendError::Full(())) => {
-                self.hold();
-                true
-            }
-            Err(TrySendError::Closed(())) => false,
-        }
-    }
-
-    /// Stops fetching once the wait for room gets long, or what waits gets large.
-    fn hold(&mut self) {
-        let since = *self.blocked.get_or_insert_with(Instant::now);
-        if !self.held && (self.collector.is_overflowing() || since.elapsed() >= HOLD_AFTER) {
-            self.held = self.pause(&self.flowing()).is_ok();
-        }
-    }
-
-    fn release(&mut self) {
-        self.blocked = None;
-        if std::mem::take(&mut self.held)
-            && let Err(error) = self.consumer.resume(&list_of(&self.flowing()))
-        {
-            tracing::warn!("fetching cannot be resumed: {error}");
-            self.flight.lose();
-            self.consumer.context().restart();
-        }
+    /// Everything under way becomes void, and is read again from the committed offsets.
+    fn begin_anew(&self) {
+        self.flight.lose();
+        self.consumer.context().restart();
     }
 
     fn flowing(&self) -> BTreeSet<TopicPartition> {
