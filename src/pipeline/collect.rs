@@ -1,9 +1,23 @@
 //! Collecting messages into chunks. Pure: time is passed in.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::config::BatchConfig;
-use crate::record::{Assignment, Chunk, Decoded, Offsets};
+use crate::record::{Assignment, Chunk, Decoded, Offsets, Origin, TopicPartition};
+
+/// Where a message stands in what its partition has delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Behind everything that was taken.
+    New,
+    /// It is the one that was taken last. librdkafka pauses its partitions when a rebalance begins, and where a message is
+    /// just being handed over at that moment, it goes on with that one again.
+    Repeated,
+    /// Messages behind it were taken. It may be another one of the same offset, since topics are truncated, and deleted and
+    /// made anew.
+    Before,
+}
 
 /// The chunk that is being collected, and when it is done.
 pub(super) struct Collector {
@@ -12,6 +26,8 @@ pub(super) struct Collector {
     max_bytes: usize,
     chunk: Option<Chunk>,
     bytes: usize,
+    /// The offset after the last message taken of each partition.
+    next: BTreeMap<TopicPartition, i64>,
 }
 
 impl Collector {
@@ -22,6 +38,22 @@ impl Collector {
             max_bytes: config.max_chunk_bytes,
             chunk: None,
             bytes: 0,
+            next: BTreeMap::new(),
+        }
+    }
+
+    /// These partitions are begun anew: whatever comes of them is new.
+    pub(super) fn begin(&mut self, partitions: &BTreeSet<TopicPartition>) {
+        self.next
+            .retain(|partition, _| !partitions.contains(partition));
+    }
+
+    /// Where a message stands, beside what has been taken since its partition was begun.
+    pub(super) fn place(&self, origin: &Origin) -> Place {
+        match self.next.get(&origin.topic_partition()) {
+            Some(&next) if origin.offset + 1 == next => Place::Repeated,
+            Some(&next) if origin.offset < next => Place::Before,
+            _ => Place::New,
         }
     }
 
@@ -29,6 +61,8 @@ impl Collector {
     pub(super) fn add(&mut self, item: Decoded, assignment: Assignment, now: Instant) {
         self.keep_only(assignment);
         let raw = item.raw();
+        self.next
+            .insert(raw.origin.topic_partition(), raw.origin.offset + 1);
         self.bytes += raw.payload.as_ref().map_or(0, bytes::Bytes::len);
         let chunk = self.chunk.get_or_insert_with(|| Chunk {
             items: Vec::new(),
@@ -147,6 +181,22 @@ mod tests {
         let chunk = by_bytes.take().unwrap();
         assert_eq!(chunk.items.len(), 1);
         assert!(!by_bytes.is_full(), "what was taken no longer counts");
+    }
+
+    #[test]
+    fn a_message_that_comes_twice_is_known_until_its_partition_is_begun_anew() {
+        let (mut collector, now) = (collector(), Instant::now());
+        let origin = |offset| item(offset, 0).raw().origin.clone();
+        let place =
+            |collector: &Collector| [4, 5, 6].map(|offset| collector.place(&origin(offset)));
+        assert_eq!(place(&collector), [Place::New; 3]);
+        collector.add(item(5, 1), Assignment(1), now);
+        // Also after its chunk has gone.
+        assert!(collector.take().is_some());
+        let places = [Place::Before, Place::Repeated, Place::New];
+        assert_eq!(place(&collector), places);
+        collector.begin(&BTreeSet::from([origin(0).topic_partition()]));
+        assert_eq!(place(&collector), [Place::New; 3]);
     }
 
     #[test]

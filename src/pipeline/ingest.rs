@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::claim::{Claim, Hindrance};
 use super::client;
-use super::collect::Collector;
+use super::collect::{Collector, Place};
 use super::config::{BatchConfig, InputConfig, KafkaConfig};
 use super::decode::Decoder;
 use super::error::PipelineError;
@@ -205,6 +205,7 @@ impl Ingest {
         if consuming && !pending.is_empty() && Instant::now() >= self.retry_at {
             match self.claim.begin(&self.consumer, &self.flight, &pending) {
                 Ok(()) => {
+                    self.collector.begin(&pending);
                     group.begun(&pending);
                     self.health.ready(Part::Postgres);
                     if self.held {
@@ -302,6 +303,17 @@ impl Ingest {
         let Some(decoder) = self.decoders.get(&*raw.origin.topic) else {
             return;
         };
+        match self.collector.place(&raw.origin) {
+            Place::New => {}
+            Place::Repeated => return,
+            Place::Before => {
+                tracing::warn!(
+                    "{} came after messages behind it: all partitions are begun anew",
+                    raw.origin
+                );
+                return self.begin_anew();
+            }
+        }
         let bytes = raw.payload.as_ref().map_or(0, bytes::Bytes::len);
         self.metrics
             .add_messages(&raw.origin.topic, 1, bytes as u64);
