@@ -121,7 +121,7 @@ pub fn draw(wish: Wish) -> Schedule {
     let mut now = millis(wish.every / 2.0);
     for part in 1..=parts {
         let quiet = end * part / parts;
-        while wish.faults {
+        while now + CALM_MS < quiet && wish.faults {
             now += draw.gap(wish.every);
             let busy = draw.busy.values().copied().max().unwrap_or(0);
             if now < busy + REST_MS && !draw.rng.random_bool(OVERLAP) {
