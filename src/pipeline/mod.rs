@@ -148,6 +148,7 @@ impl Pipeline {
             outbox: Outbox::new(kafka.clone(), output, max_record_bytes, delivery),
             encoder: Encoder::new(output.clone(), &kafka.group, max_record_bytes),
             flight: Arc::clone(&flight),
+            stop: stop.clone(),
             runtime,
             metrics,
             health,

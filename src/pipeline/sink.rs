@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::Delivery;
 use super::encode::{Encoder, Record};
@@ -40,6 +41,8 @@ pub(super) struct Sink {
     pub outbox: Outbox,
     pub encoder: Encoder,
     pub flight: Arc<Flight>,
+    /// The service drains.
+    pub stop: CancellationToken,
     pub runtime: Handle,
     pub metrics: Metrics,
     pub health: Health,
@@ -110,7 +113,8 @@ impl Sink {
                     ));
                 }
             }
-            if chunks.is_closed() {
+            // A drain does not wait for it: the stages before this one could not hand over what they hold.
+            if chunks.is_closed() || self.stop.is_cancelled() {
                 return Ok(());
             }
             self.metrics.retries.of(Target::Kafka).inc();

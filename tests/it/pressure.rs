@@ -32,8 +32,8 @@ async fn input_far_faster_than_the_model_neither_fills_memory_nor_disturbs_the_g
         std::env::var("TIDEWATCH_PRESSURE_SECONDS").map_or(SHORT, |value| value.parse().unwrap());
     let (kafka, database) = (Kafka::new(4).await, TestDatabase::new().await);
     let more = format!(
-        "[batch]\nmax_messages = 128\nmax_chunk_bytes = {CHUNK}\n\
-         [kafka.client]\n\"session.timeout.ms\" = \"6000\"\n"
+        "[batch]\nmax_messages = 32\nmax_chunk_bytes = {CHUNK}\n\
+         [kafka.client]\n\"max.poll.interval.ms\" = \"45000\"\n"
     );
     let config = ServiceConfig::new(&kafka, &database, &more);
     config.migrate();
@@ -48,7 +48,10 @@ async fn input_far_faster_than_the_model_neither_fills_memory_nor_disturbs_the_g
     let (mut sent, mut most, mut looks) = (2_000, before, 0);
     let done = |service: &crate::harness::Service| service.metric("tidewatch_predictions_total");
     let done_before = done(&service).unwrap();
-    while begun.elapsed() < Duration::from_secs(seconds) {
+    let moves = |service: &crate::harness::Service| done(service).unwrap() > done_before;
+    while begun.elapsed() < Duration::from_secs(seconds)
+        || (begun.elapsed() < LONG && !moves(&service))
+    {
         sent += kafka.send((sent..sent + 500).map(long_post));
         most = most.max(service.resident_bytes());
         let (status, said) = service.get("/readyz").expect("the probes answer");
