@@ -100,6 +100,10 @@ impl Sink {
     fn open(&mut self, chunks: &mpsc::Receiver<ScoredChunk>) -> Result<(), PipelineError> {
         let mut pause = FIRST_PAUSE;
         loop {
+            // A drain does not wait for it: the stages before this one could not hand over what they hold.
+            if chunks.is_closed() || self.stop.is_cancelled() {
+                return Ok(());
+            }
             let Err(failure) = self.outbox.open() else {
                 self.flight.set_transacts(true);
                 return Ok(());
@@ -112,10 +116,6 @@ impl Sink {
                         "the transactional producer cannot be opened: {said}"
                     ));
                 }
-            }
-            // A drain does not wait for it: the stages before this one could not hand over what they hold.
-            if chunks.is_closed() || self.stop.is_cancelled() {
-                return Ok(());
             }
             self.metrics.retries.of(Target::Kafka).inc();
             std::thread::sleep(pause);
