@@ -116,7 +116,10 @@ impl Outbox {
         };
         let begun = Instant::now();
         let (step, error) = match transaction.run(patience, confirm) {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                self.missing = Missing::default();
+                return Ok(());
+            }
             Err(Broken::Unconfirmed(error)) => {
                 self.abort(patience);
                 return Err(Failure::Unconfirmed(error));
