@@ -14,7 +14,8 @@ const EVERY: Duration = Duration::from_millis(80);
 /// Sends until it is stopped.
 pub struct Feed {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<usize>,
+    /// Gone once it has been awaited.
+    thread: Option<JoinHandle<usize>>,
 }
 
 impl Feed {
@@ -40,12 +41,22 @@ impl Feed {
             kafka.flush();
             sent
         });
-        Self { stop, thread }
+        Self {
+            stop,
+            thread: Some(thread),
+        }
     }
 
     /// Stops, and says how many messages the broker has taken.
-    pub fn stop(self) -> usize {
+    pub fn stop(mut self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the broker takes everything")
+        let thread = self.thread.take().expect("it is stopped once");
+        thread.join().expect("the broker takes everything")
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 }
