@@ -7,10 +7,7 @@ use super::diary::Diary;
 use super::fleet::Fleet;
 use super::pipeline::Pipeline;
 use super::schedule::{End, Fault, Start, name};
-use super::servers::{Broker, Postgres, Problem};
-
-/// A broker that comes back may not answer at once.
-const ATTEMPTS: u32 = 6;
+use super::servers::{Broker, Postgres, Problem, again};
 
 /// Waiting that a quiet point cuts short.
 #[derive(Default)]
@@ -184,19 +181,6 @@ impl World {
         let mut slot = self.fleet.slot(start.instance);
         self.fleet.start(&mut slot, start);
     }
-}
-
-/// A fault that has begun must be healed.
-fn again(mut work: impl FnMut() -> Result<(), Problem>) -> Result<(), Problem> {
-    let mut result = work();
-    for _ in 1..ATTEMPTS {
-        if result.is_ok() {
-            break;
-        }
-        std::thread::sleep(Duration::from_secs(2));
-        result = work();
-    }
-    result
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -26,6 +26,9 @@ const PATIENCE: &str = "3600000";
 /// How long the broker may take to acknowledge everything once it is well.
 const FLUSH: Duration = Duration::from_secs(120);
 
+/// A producer that delivers nothing for so long will not: a suspended broker is back after 40 s.
+const STUCK: Duration = Duration::from_secs(75);
+
 /// How much is sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
@@ -105,23 +108,10 @@ impl Feed {
         }
         let mut feeder = write(&self.shared.feeder);
         let flushed = feeder.flush(FLUSH);
-        let deliveries = feeder.deliveries();
-        if flushed.is_ok() && deliveries.complete() {
+        if flushed.is_ok() && feeder.deliveries().complete() {
             return Ok(None);
         }
-        let open = deliveries.sent - deliveries.delivered;
-        let why = deliveries
-            .first_error
-            .or_else(|| flushed.err().map(|error| error.to_string()))
-            .unwrap_or_default();
-        self.shared
-            .sent_before
-            .fetch_add(deliveries.delivered, Ordering::SeqCst);
-        *feeder = self::feeder(&self.shared.pipeline)?;
-        let name = self.shared.pipeline.name;
-        Ok(Some(format!(
-            "the producer of {name} is given up with {open} posts not acknowledged: {why}"
-        )))
+        self.shared.give_up(&mut feeder).map(Some)
     }
 
     /// Posts sent, and messages before the committed offsets.
@@ -163,6 +153,20 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 }
 
 impl Shared {
+    /// Replaces a producer that does not go on; says what it has left. What counts is what the topic holds.
+    fn give_up(&self, feeder: &mut Feeder) -> Result<String, Problem> {
+        let deliveries = feeder.deliveries();
+        let open = deliveries.sent - deliveries.delivered;
+        let why = deliveries.first_error.unwrap_or_else(|| "no error".into());
+        self.sent_before
+            .fetch_add(deliveries.delivered, Ordering::SeqCst);
+        *feeder = self::feeder(&self.pipeline)?;
+        let name = self.pipeline.name;
+        Ok(format!(
+            "the producer of {name} is given up with {open} posts not acknowledged ({why})"
+        ))
+    }
+
     fn sent(&self) -> u64 {
         let feeder = self.feeder.read().unwrap_or_else(PoisonError::into_inner);
         self.sent_before.load(Ordering::SeqCst) + feeder.deliveries().sent
@@ -170,6 +174,7 @@ impl Shared {
 
     fn send(&self, pace: Pace, mut posts: impl FnMut() -> Post) {
         let mut due = Instant::now();
+        let mut delivered = (0, Instant::now());
         while !self.stop.load(Ordering::SeqCst) {
             // Idle before it looks: whoever holds the feed and sees it idle knows that nothing more comes.
             self.idle.store(true, Ordering::SeqCst);
@@ -191,6 +196,9 @@ impl Shared {
                 }
             };
             self.idle.store(false, Ordering::SeqCst);
+            if block == 0 {
+                self.mind_the_producer(&mut delivered);
+            }
             if block == 0 || self.held.load(Ordering::SeqCst) {
                 self.idle.store(true, Ordering::SeqCst);
                 std::thread::sleep(WAIT);
@@ -202,6 +210,24 @@ impl Shared {
             }
         }
         self.idle.store(true, Ordering::SeqCst);
+    }
+
+    /// Gives up a producer that has posts and delivers none of them for longer than any fault lasts: without a feed, nothing is
+    /// tortured.
+    fn mind_the_producer(&self, delivered: &mut (u64, Instant)) {
+        let now = self
+            .feeder
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .deliveries();
+        if now.delivered != delivered.0 || now.delivered + now.failed >= now.sent {
+            *delivered = (now.delivered, Instant::now());
+        }
+        if delivered.1.elapsed() >= STUCK {
+            let said = self.give_up(&mut write(&self.feeder));
+            tracing::warn!("{said:?}");
+            *delivered = (0, Instant::now());
+        }
     }
 
     fn watch(&self, asker: &BaseConsumer) {

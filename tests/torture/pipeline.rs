@@ -11,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, TopicPartitionList};
 
 use super::schedule::Header;
-use super::servers::Problem;
+use super::servers::{Problem, again};
 
 /// For each request.
 const REQUEST: Duration = Duration::from_secs(5);
@@ -66,13 +66,18 @@ impl Pipeline {
         pipeline.create_topics(header)?;
         let text = pipeline.text(header, model);
         fs::write(&pipeline.config, text).map_err(|error| error.to_string())?;
-        let migrate = pipeline.command("migrate").output();
-        let migrate = migrate.map_err(|error| error.to_string())?;
-        if !migrate.status.success() {
-            let said = String::from_utf8_lossy(&migrate.stderr);
-            return Err(format!("tidewatch migrate: {said}"));
-        }
+        again(|| pipeline.migrate())?;
         Ok(pipeline)
+    }
+
+    fn migrate(&self) -> Result<(), Problem> {
+        let migrate = self.command("migrate").output();
+        let migrate = migrate.map_err(|error| error.to_string())?;
+        if migrate.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&migrate.stderr);
+        Err(format!("tidewatch migrate: {said}"))
     }
 
     fn text(&self, header: &Header, model: &Path) -> String {

@@ -31,6 +31,22 @@ const BETWEEN_LOCKS: Duration = Duration::from_millis(20);
 /// Why something could not be done to a server.
 pub type Problem = String;
 
+/// A server that has just come up, on a busy machine, may not do it at once.
+const ATTEMPTS: u32 = 6;
+
+/// Tries a few times.
+pub fn again(mut work: impl FnMut() -> Result<(), Problem>) -> Result<(), Problem> {
+    let mut result = work();
+    for _ in 1..ATTEMPTS {
+        if result.is_ok() {
+            break;
+        }
+        std::thread::sleep(Duration::from_secs(2));
+        result = work();
+    }
+    result
+}
+
 fn script(name: &str, arguments: &[&str], heap: Option<&str>) -> Result<String, Problem> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("scripts")
