@@ -101,16 +101,32 @@ fn compare<'a>(
     Ok(())
 }
 
-/// Locks the rows of `partitions` until the transaction ends, and returns the `next_offset` of each.
-///
-/// The lock is exclusive, not shared: the first attempt at a chunk, given up by a client that lost its connection, may
-/// still be running on the server, and its retry must wait for it and see what it wrote. For the same reason the lock
-/// is a statement of its own: a statement does not see what was committed while it waited.
+/// Locks the rows of `partitions` until the transaction ends, checks that they still hold `epochs`, and returns the
+/// `next_offset` of each.
 pub(super) async fn lock(
     connection: &mut PgConnection,
     partitions: &BTreeSet<TopicPartition>,
     epochs: &Epochs,
 ) -> Result<BTreeMap<TopicPartition, i64>, StoreError> {
+    let current = hold(connection, partitions).await?;
+    compare(partitions, epochs, |partition| {
+        current.get(partition).map(|&(epoch, _)| epoch)
+    })?;
+    Ok(current
+        .into_iter()
+        .map(|(partition, (_, next))| (partition, next))
+        .collect())
+}
+
+/// Locks the rows of `partitions` until the transaction ends, whoever claimed them; the epoch and the `next_offset` of each.
+///
+/// The lock is exclusive, not shared: the first attempt at a chunk, given up by a client that lost its connection, may
+/// still be running on the server, and its retry must wait for it and see what it wrote. For the same reason the lock
+/// is a statement of its own: a statement does not see what was committed while it waited.
+pub(super) async fn hold(
+    connection: &mut PgConnection,
+    partitions: &BTreeSet<TopicPartition>,
+) -> Result<BTreeMap<TopicPartition, (i64, i64)>, StoreError> {
     let (topics, numbers) = columns(partitions);
     let rows = sqlx::query!(
         r#"SELECT held.topic, held."partition" AS number, held.epoch, held.next_offset
@@ -124,7 +140,7 @@ pub(super) async fn lock(
     )
     .fetch_all(connection)
     .await?;
-    let current: BTreeMap<TopicPartition, (i64, i64)> = rows
+    Ok(rows
         .into_iter()
         .map(|row| {
             (
@@ -132,35 +148,7 @@ pub(super) async fn lock(
                 (row.epoch, row.next_offset),
             )
         })
-        .collect();
-    compare(partitions, epochs, |partition| {
-        current.get(partition).map(|&(epoch, _)| epoch)
-    })?;
-    Ok(current
-        .into_iter()
-        .map(|(partition, (_, next))| (partition, next))
         .collect())
-}
-
-/// Locks the rows of `partitions` until the transaction ends, as [`lock`] does, whoever holds them.
-pub(super) async fn hold(
-    connection: &mut PgConnection,
-    partitions: &BTreeSet<TopicPartition>,
-) -> Result<(), StoreError> {
-    let (topics, numbers) = columns(partitions);
-    sqlx::query!(
-        r#"SELECT held.epoch
-             FROM partition_epochs held
-             JOIN unnest($1::text[], $2::integer[]) AS wanted (topic, number)
-               ON held.topic = wanted.topic AND held."partition" = wanted.number
-            ORDER BY held.topic COLLATE "C", held."partition"
-              FOR UPDATE OF held"#,
-        topics as _,
-        &numbers,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(())
 }
 
 /// Records that offsets below `next` have been written; call it under [`lock`].
