@@ -75,11 +75,11 @@ async fn a_drain_leaves_no_row_of_a_message_whose_offset_is_not_committed() {
     config.migrate();
     kafka.send(posts(4_000));
     for _ in 0..3 {
-        let before = kafka.committed();
+        let before = kafka.settled();
         let mut service = config.start("one");
         wait_committed(&kafka, before + 200);
         assert_eq!(service.terminate().code(), Some(0));
-        let committed = usize::try_from(kafka.committed()).unwrap();
+        let committed = usize::try_from(kafka.settled()).unwrap();
         Ledger::read(&kafka, &database)
             .await
             .assert_balanced(committed);

@@ -83,26 +83,25 @@ impl Line {
     }
 }
 
-/// What the probe says of a part that is not ready.
-fn reason(service: &Service, part: &str) -> Option<String> {
-    let (_, body) = service
-        .get("/readyz")
-        .filter(|(status, _)| *status == 503)?;
+/// What the probe says of a part: why it is not ready, or nothing where it is; nothing at all where it does not answer.
+fn reason(service: &Service, part: &str) -> Option<Option<String>> {
+    let (_, body) = service.get("/readyz")?;
     let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
-    Some(answer["waiting_for"][part].as_str()?.to_owned())
+    Some(answer["waiting_for"][part].as_str().map(str::to_owned))
 }
 
 /// Waits until the probe says that the part is not ready, and returns why.
 fn wait_unready(service: &Service, part: &str) -> String {
     eventually(&format!("{part} to be waited for"), LONG, || {
-        reason(service, part)
+        reason(service, part).flatten()
     })
 }
 
 /// How long the probe says all of the time that the part is not ready, but for at most `limit`.
 fn stays_unready(service: &Service, part: &str, limit: Duration) -> Duration {
     let begun = Instant::now();
-    while begun.elapsed() < limit && reason(service, part).is_some() {
+    // No answer, on a busy machine, is none that it is ready.
+    while begun.elapsed() < limit && reason(service, part) != Some(None) {
         std::thread::sleep(Duration::from_millis(20));
     }
     begun.elapsed()

@@ -183,7 +183,7 @@ async fn sigterm_leaves_every_committed_message_whole_and_the_next_instance_goes
     let mut one = config.start("one");
     wait_committed(&kafka, total / 4);
     assert_eq!(one.terminate().code(), Some(0));
-    let drained = kafka.committed();
+    let drained = kafka.settled();
     let ledger = Ledger::read(&kafka, &database).await;
     ledger.assert_balanced(usize::try_from(drained).unwrap());
     let mut two = config.start("two");

@@ -274,13 +274,23 @@ impl Kafka {
         i32::try_from(partitions).expect("few partitions")
     }
 
-    /// The sum of the group's committed offsets over the input's partitions.
+    /// The sum of the group's committed offsets over the input's partitions, as far as they are known. What a transaction has
+    /// just committed may not be among it yet, but one that a killed instance has left open is not waited for.
     pub fn committed(&self) -> i64 {
+        self.offsets("read_uncommitted")
+    }
+
+    /// As [`Kafka::committed`] once no transaction is open: whoever was told that one has committed may be told so a moment
+    /// before its offsets show it.
+    pub fn settled(&self) -> i64 {
+        self.offsets("read_committed")
+    }
+
+    fn offsets(&self, isolation: &str) -> i64 {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", &self.bootstrap)
             .set("group.id", &self.group)
-            // Not to wait for the transaction that a killed instance may have left open.
-            .set("isolation.level", "read_uncommitted")
+            .set("isolation.level", isolation)
             .create()
             .expect("a consumer can be made");
         let mut list = TopicPartitionList::new();
@@ -292,6 +302,7 @@ impl Kafka {
             consumer
                 .committed_offsets(list.clone(), Duration::from_secs(30))
                 .ok()
+                .filter(|found| found.elements().iter().all(|found| found.error().is_ok()))
         });
         committed
             .elements()

@@ -27,6 +27,8 @@ pub struct Ledger {
 impl Ledger {
     /// Reads both sides; panics when one of them holds a message twice.
     pub async fn read(kafka: &Kafka, database: &TestDatabase) -> Self {
+        // First, since it waits until everything in the output topics can be read.
+        let verified = ServiceConfig::new(kafka, database, "").verify(&[]);
         let mut in_kafka = BTreeMap::new();
         for record in kafka.results() {
             let result = record.json();
@@ -83,7 +85,7 @@ impl Ledger {
         Self {
             kafka: in_kafka,
             postgres: in_postgres,
-            verified: ServiceConfig::new(kafka, database, "").verify(&[]),
+            verified,
         }
     }
 
