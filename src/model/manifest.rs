@@ -148,9 +148,7 @@ impl Bundle {
             path: path.clone(),
             reason,
         };
-        let manifest: Manifest =
-            serde_json::from_slice(&bytes).map_err(|error| refuse(error.to_string()))?;
-        manifest.check().map_err(refuse)?;
+        let manifest = Manifest::parse(&bytes).map_err(refuse)?;
         for name in manifest.files.keys() {
             let path = dir.join(name);
             fs::metadata(&path).map_err(|source| BundleError::Read { path, source })?;
@@ -202,6 +200,16 @@ impl Bundle {
 }
 
 impl Manifest {
+    /// Reads and checks the bytes of a manifest.
+    ///
+    /// # Errors
+    /// What makes it unusable.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
     /// Says what makes this manifest unusable, if anything does.
     fn check(&self) -> Result<(), String> {
         if self.format != FORMAT {

@@ -286,9 +286,14 @@ impl Recipe {
             path: path.into(),
             reason,
         };
-        let recipe: Self = toml::from_str(&text).map_err(|source| refuse(source.to_string()))?;
+        Self::parse(&text).map_err(refuse)
+    }
+
+    /// Reads and checks the text of a recipe; the error says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let recipe: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         match recipe.fault() {
-            Some(reason) => Err(refuse(reason)),
+            Some(reason) => Err(reason),
             None => Ok(recipe),
         }
     }
