@@ -19,6 +19,7 @@ pub mod nearby;
 pub mod pipeline;
 pub mod record;
 pub mod refusal;
+pub mod reminder;
 pub mod repair;
 pub mod replay;
 pub mod store;

@@ -31,6 +31,7 @@ use super::raw::detach;
 use crate::health::{Health, Part};
 use crate::metrics::{Metrics, Target};
 use crate::record::{Assignment, Chunk, RawMessage, TopicPartition};
+use crate::reminder::Reminder;
 use crate::store::Store;
 use rejoin::Rejoins;
 
@@ -43,6 +44,8 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// How long a broker may take to answer that it is there.
 const REACH: Duration = Duration::from_secs(1);
+/// When none has answered for so long, the consumer may have forgotten them.
+const LOST: Duration = Duration::from_secs(5);
 
 /// What the thread works with.
 pub(super) struct Ingest {
@@ -50,6 +53,7 @@ pub(super) struct Ingest {
     /// The consumer's.
     settings: ClientConfig,
     rejoins: Rejoins,
+    reminder: Reminder,
     flight: Arc<Flight>,
     decoders: HashMap<String, Decoder>,
     config: KafkaConfig,
@@ -64,6 +68,8 @@ pub(super) struct Ingest {
     /// Fetching is paused until there is room.
     held: bool,
     retry_at: Instant,
+    /// Since when no broker has answered, while the probe says so.
+    unreached: Option<Instant>,
     rebalances: u64,
     missing: Missing,
 }
@@ -98,6 +104,7 @@ impl Ingest {
         let settings = client::consumer(setting.kafka, setting.batch);
         Ok(Self {
             consumer: rejoin::consumer(&settings, &setting.flight, topics, limits)?,
+            reminder: Reminder::new(&settings),
             settings,
             rejoins: Rejoins::default(),
             flight: setting.flight,
@@ -118,6 +125,7 @@ impl Ingest {
             blocked: None,
             held: false,
             retry_at: Instant::now(),
+            unreached: None,
             rebalances: 0,
             missing: Missing::default(),
         })
@@ -250,7 +258,13 @@ impl Ingest {
         }
         self.retry_at = Instant::now() + RETRY;
         let topic = self.decoders.keys().next().map(String::as_str);
-        self.consumer.fetch_metadata(topic, REACH).is_ok()
+        let is_reached = self.consumer.fetch_metadata(topic, REACH).is_ok();
+        if is_reached {
+            self.unreached = None;
+        } else if self.unreached.get_or_insert_with(Instant::now).elapsed() >= LOST {
+            self.reminder.remind(self.consumer.client());
+        }
+        is_reached
     }
 
     /// The next message, if one comes before there is something else to do.

@@ -1,10 +1,11 @@
 //! The transactional producer: a chunk's records and offsets appear in Kafka together, or not at all.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::producer::{Producer, ThreadedProducer};
+use rdkafka::producer::Producer;
 
 use super::Delivery;
 use super::client;
@@ -13,10 +14,12 @@ use super::encode::Record;
 use super::error::PipelineError;
 use super::missing::{Absent, Missing};
 use super::transaction::{
-    Broken, Deliveries, Patience, STEP, Step, Transaction, asked_again, is_retriable, said, send,
+    Broken, Call, Deliveries, Fault, Patience, STEP, Step, Transaction, Transactor, asked_again,
+    bounded, is_retriable, said, send,
 };
 use crate::record::Offsets;
 use crate::refusal;
+use crate::reminder::Reminder;
 use crate::store::StoreError;
 
 /// For bringing the producer back where nobody can wait: partitions are to be handed over, or the service drains.
@@ -43,11 +46,12 @@ pub(super) struct Outbox {
     topics: [String; 2],
     max_record_bytes: usize,
     delivery: Delivery,
-    producer: Option<ThreadedProducer<Deliveries>>,
+    producer: Option<Arc<Transactor>>,
     /// The producer may begin transactions: whatever was open under its transactional id is resolved.
     is_open: bool,
     deliveries: Deliveries,
     missing: Missing,
+    reminder: Reminder,
 }
 
 impl Outbox {
@@ -57,6 +61,7 @@ impl Outbox {
         max_record_bytes: usize,
         delivery: Delivery,
     ) -> Self {
+        let reminder = Reminder::new(&client::base(&config));
         Self {
             config,
             topics: [output.results.clone(), output.dead_letters.clone()],
@@ -66,32 +71,40 @@ impl Outbox {
             is_open: false,
             deliveries: Deliveries::default(),
             missing: Missing::default(),
+            reminder,
         }
     }
 
     /// Makes the producer ready: whatever a forerunner of this instance left open is resolved, and the forerunner fenced.
-    pub(super) fn open(&mut self) -> Result<&ThreadedProducer<Deliveries>, Failure> {
+    pub(super) fn open(&mut self) -> Result<(&Arc<Transactor>, &Reminder), Failure> {
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => {
                 self.is_open = false;
-                client::producer(&self.config, self.max_record_bytes, self.delivery)
-                    .create_with_context(self.deliveries.clone())
-                    .map_err(|error| {
-                        Failure::Fatal(PipelineError::Client(refusal::of_client(&error)))
-                    })?
+                let settings = client::producer(&self.config, self.max_record_bytes, self.delivery);
+                let made = settings.create_with_context(self.deliveries.clone());
+                Arc::new(made.map_err(|error| {
+                    Failure::Fatal(PipelineError::Client(refusal::of_client(&error)))
+                })?)
             }
         };
-        if !self.is_open
-            && self.delivery == Delivery::ExactlyOnce
-            && let Err(error) = producer.init_transactions(STEP)
-        {
-            // What has only not been answered goes on, and is asked for again by the same producer.
-            self.producer = is_retriable(&error).then_some(producer);
-            return Err(self.judge(&error));
+        if !self.is_open && self.delivery == Delivery::ExactlyOnce {
+            let init: Call = Arc::new(|producer: &Transactor| producer.init_transactions(STEP));
+            match bounded(&producer, &init) {
+                Ok(()) => {}
+                Err(Fault::Hung) => return Err(hung(Step::Before)),
+                Err(Fault::Kafka(error)) => {
+                    // What has only not been answered goes on, and is asked for again by the same producer.
+                    if is_retriable(&error) {
+                        self.reminder.remind(producer.client());
+                        self.producer = Some(producer);
+                    }
+                    return Err(self.judge(&error));
+                }
+            }
         }
         self.is_open = true;
-        Ok(self.producer.insert(producer))
+        Ok((self.producer.insert(producer), &self.reminder))
     }
 
     /// Writes the records and commits the offsets, under the group's metadata, in one transaction. A step that does not
@@ -101,14 +114,16 @@ impl Outbox {
         &mut self,
         records: &[Record<'_>],
         offsets: &Offsets,
-        metadata: &ConsumerGroupMetadata,
+        metadata: &Arc<ConsumerGroupMetadata>,
         patience: &Patience<'_>,
         confirm: impl FnOnce() -> Result<(), StoreError>,
     ) -> Result<(), Failure> {
         self.deliveries.take();
         let deliveries = self.deliveries.clone();
+        let (producer, reminder) = self.open()?;
         let transaction = Transaction {
-            producer: self.open()?,
+            producer,
+            reminder,
             deliveries: &deliveries,
             records,
             offsets,
@@ -124,7 +139,11 @@ impl Outbox {
                 self.abort(patience);
                 return Err(Failure::Unconfirmed(error));
             }
-            Err(Broken::Kafka(step, error)) => (step, error),
+            Err(Broken::Kafka(step, Fault::Hung)) => {
+                self.producer = None;
+                return Err(hung(step));
+            }
+            Err(Broken::Kafka(step, Fault::Kafka(error))) => (step, error),
         };
         let failure = self.judge_transaction(step, &error, begun.elapsed());
         let failure = self.look_for_topics(failure);
@@ -142,7 +161,7 @@ impl Outbox {
     /// Sends the records and waits until they are stored, with nothing that would hold after a crash.
     pub(super) fn send_unguarded(&mut self, records: &[Record<'_>]) -> Result<(), Failure> {
         self.deliveries.take();
-        let producer = self.open()?;
+        let (producer, _) = self.open()?;
         let sent = records.iter().try_for_each(|record| send(producer, record));
         let sent = sent.and_then(|()| producer.flush(STEP));
         match (sent, self.deliveries.take()) {
@@ -154,8 +173,9 @@ impl Outbox {
     /// Brings the producer back to where a transaction can begin, or gives it up.
     fn abort(&mut self, patience: &Patience<'_>) {
         let step = if (patience.lasts)() { STEP } else { HASTE };
+        let abort: Call = Arc::new(move |producer: &Transactor| producer.abort_transaction(step));
         if let Some(producer) = &self.producer
-            && asked_again(patience, || producer.abort_transaction(step)).is_err()
+            && asked_again(producer, &self.reminder, patience, abort).is_err()
         {
             self.producer = None;
         }
@@ -253,6 +273,15 @@ impl Outbox {
             ))),
             _ => Failure::Later(said),
         }
+    }
+}
+
+/// What it means that a step has never returned. The producer that comes next ends whatever it has left open.
+fn hung(step: Step) -> Failure {
+    let said = "the Kafka client has not come back from a step of the transaction".to_owned();
+    match step {
+        Step::Before | Step::Offsets => Failure::Later(said),
+        Step::Commit => Failure::Unknown(said),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One Kafka transaction, step by step: its records, the offsets, the commit.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -12,14 +12,20 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use super::encode::Record;
 use crate::fault;
 use crate::record::Offsets;
+use crate::reminder::Reminder;
 use crate::store::StoreError;
 
 /// For each step of a transaction; the client retries within it.
 pub(super) const STEP: Duration = Duration::from_secs(5);
+/// A call that has not returned by then never will.
+const HUNG: Duration = Duration::from_secs(15);
 /// A step whose time ran out is asked again so often: its result is unknown until it answers.
 const ASKS: u32 = 12;
 /// Between two looks at a full queue.
 const QUEUE_WAIT: Duration = Duration::from_millis(2);
+
+/// The producer of transactions.
+pub(super) type Transactor = ThreadedProducer<Deliveries>;
 
 /// How long to go on asking a broker that does not answer.
 pub(super) struct Patience<'a> {
@@ -31,11 +37,12 @@ pub(super) struct Patience<'a> {
 
 /// What goes into one transaction.
 pub(super) struct Transaction<'a> {
-    pub producer: &'a ThreadedProducer<Deliveries>,
+    pub producer: &'a Arc<Transactor>,
+    pub reminder: &'a Reminder,
     pub deliveries: &'a Deliveries,
     pub records: &'a [Record<'a>],
     pub offsets: &'a Offsets,
-    pub metadata: &'a ConsumerGroupMetadata,
+    pub metadata: &'a Arc<ConsumerGroupMetadata>,
 }
 
 impl Transaction<'_> {
@@ -46,23 +53,29 @@ impl Transaction<'_> {
         patience: &Patience<'_>,
         confirm: impl FnOnce() -> Result<(), StoreError>,
     ) -> Result<(), Broken> {
-        let at = |step| move |error| Broken::Kafka(step, error);
-        let next = self.begin().map_err(at(Step::Before))?;
-        asked_again(patience, || {
-            self.producer
-                .send_offsets_to_transaction(&next, self.metadata, STEP)
-        })
+        let at = |step| move |fault| Broken::Kafka(step, fault);
+        let ask = |step| asked_again(self.producer, self.reminder, patience, step);
+        let next = self
+            .begin()
+            .map_err(Fault::from)
+            .map_err(at(Step::Before))?;
+        let metadata = Arc::clone(self.metadata);
+        ask(Arc::new(move |producer: &Transactor| {
+            producer.send_offsets_to_transaction(&next, &metadata, STEP)
+        }))
         .map_err(at(Step::Offsets))?;
         fault::point("offsets-sent");
         // The commit would do the same: as long as this has not ended, it is certain that nobody has asked for one.
-        asked_again(patience, || self.flush()).map_err(at(Step::Before))?;
+        ask(Arc::new(flush)).map_err(at(Step::Before))?;
         if let Some(delivery) = self.deliveries.first() {
-            return Err(Broken::Kafka(Step::Before, delivery));
+            return Err(Broken::Kafka(Step::Before, delivery.into()));
         }
         confirm().map_err(Broken::Unconfirmed)?;
         fault::point("commit-asked");
-        asked_again(patience, || self.producer.commit_transaction(STEP))
-            .map_err(at(Step::Commit))?;
+        ask(Arc::new(|producer: &Transactor| {
+            producer.commit_transaction(STEP)
+        }))
+        .map_err(at(Step::Commit))?;
         fault::point("committed");
         Ok(())
     }
@@ -82,19 +95,19 @@ impl Transaction<'_> {
         }
         Ok(next)
     }
+}
 
-    /// Waits until the broker has every record.
-    fn flush(&self) -> Result<(), KafkaError> {
-        let Err(waiting) = self.producer.flush(STEP) else {
-            return Ok(());
-        };
-        // A transaction that the client has given up keeps its records back, and says why when it is asked for anything.
-        match self.producer.begin_transaction() {
-            Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
-                Err(KafkaError::Transaction(error))
-            }
-            _ => Err(waiting),
+/// Waits until the broker has every record.
+fn flush(producer: &Transactor) -> Result<(), KafkaError> {
+    let Err(waiting) = producer.flush(STEP) else {
+        return Ok(());
+    };
+    // A transaction that the client has given up keeps its records back, and says why when it is asked for anything.
+    match producer.begin_transaction() {
+        Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
+            Err(KafkaError::Transaction(error))
         }
+        _ => Err(waiting),
     }
 }
 
@@ -140,9 +153,24 @@ pub(super) enum Step {
     Commit,
 }
 
+/// Why a step of a transaction has not gone through.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Kafka(KafkaError),
+    /// The client's call has not returned long after its time was over: it may have lost the request with the broker that it
+    /// was waiting for. The producer is of no more use, not even to be dropped.
+    Hung,
+}
+
+impl From<KafkaError> for Fault {
+    fn from(error: KafkaError) -> Self {
+        Self::Kafka(error)
+    }
+}
+
 /// Why a transaction has not committed, as far as is known.
 pub(super) enum Broken {
-    Kafka(Step, KafkaError),
+    Kafka(Step, Fault),
     /// It was not asked to, since the epochs were not confirmed.
     Unconfirmed(StoreError),
 }
@@ -165,10 +193,7 @@ pub(super) fn said(error: &KafkaError) -> String {
     }
 }
 
-pub(super) fn send(
-    producer: &ThreadedProducer<Deliveries>,
-    record: &Record<'_>,
-) -> Result<(), KafkaError> {
+pub(super) fn send(producer: &Transactor, record: &Record<'_>) -> Result<(), KafkaError> {
     let headers = record.headers.iter().fold(
         OwnedHeaders::new_with_capacity(record.headers.len()),
         |headers, (key, value)| {
@@ -195,23 +220,49 @@ pub(super) fn send(
     Ok(())
 }
 
+/// A step of a transaction: a call of the client that is given [`STEP`] to return.
+pub(super) type Call = Arc<dyn Fn(&Transactor) -> Result<(), KafkaError> + Send + Sync>;
+
 /// Repeats a step that the client says may be repeated: after a time-out its result is unknown until it answers.
 pub(super) fn asked_again(
+    producer: &Arc<Transactor>,
+    reminder: &Reminder,
     patience: &Patience<'_>,
-    mut step: impl FnMut() -> Result<(), KafkaError>,
-) -> Result<(), KafkaError> {
+    step: Call,
+) -> Result<(), Fault> {
     for _ in 1..ASKS {
-        match step() {
-            Err(error) if is_retriable(&error) => {
+        match bounded(producer, &step) {
+            Err(Fault::Kafka(error)) if is_retriable(&error) => {
                 let said = said(&error);
                 (patience.waiting)(&said);
+                reminder.remind(producer.client());
                 if !(patience.lasts)() {
-                    return Err(error);
+                    return Err(error.into());
                 }
                 tracing::warn!("asking again about a step of the transaction: {said}");
             }
             result => return result,
         }
     }
-    step()
+    bounded(producer, &step)
+}
+
+/// Makes a call in a thread of its own, and leaves it there when it does not return.
+pub(super) fn bounded(producer: &Arc<Transactor>, call: &Call) -> Result<(), Fault> {
+    let (tell, told) = mpsc::sync_channel(1);
+    let (theirs, call) = (Arc::clone(producer), Arc::clone(call));
+    let spawned = std::thread::Builder::new()
+        .name("transaction".to_owned())
+        .spawn(move || {
+            // Nobody listens any more to what comes too late.
+            let _ = tell.send(call(&theirs));
+        });
+    if let Err(error) = spawned {
+        tracing::warn!("no thread for a step of the transaction: {error}");
+        return Err(Fault::Hung);
+    }
+    match told.recv_timeout(HUNG) {
+        Ok(result) => result.map_err(Fault::Kafka),
+        Err(_) => Err(Fault::Hung),
+    }
 }

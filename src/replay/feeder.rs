@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer}
 
 use super::error::ReplayError;
 use super::post::Post;
+use crate::reminder::Reminder;
 
 /// Called for each acknowledged message with its partition, its offset and the number given to [`Feeder::send`].
 pub type OnDelivery = Box<dyn Fn(i32, i64, usize) + Send + Sync>;
@@ -26,6 +27,8 @@ const DEFAULTS: [(&str, &str); 3] = [
 ];
 /// How often a full queue is looked at again.
 const QUEUE_WAIT: Duration = Duration::from_millis(5);
+/// After so long without an answer the client may have forgotten its brokers.
+const SILENCE: Duration = Duration::from_secs(5);
 /// How long a broker may take to answer.
 const REACH_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a topic may take to appear, and how often it is looked for.
@@ -59,6 +62,7 @@ pub struct Feeder {
     topic: String,
     sent: AtomicU64,
     counter: Counter,
+    reminder: Reminder,
 }
 
 #[derive(Clone)]
@@ -123,6 +127,7 @@ impl Feeder {
             first_error: Mutex::new(None),
             on_delivery,
         }));
+        let reminder = Reminder::new(&client);
         let producer = client
             .create_with_context(counter.clone())
             .map_err(ReplayError::Client)?;
@@ -131,6 +136,7 @@ impl Feeder {
             topic: topic.to_owned(),
             sent: AtomicU64::new(0),
             counter,
+            reminder,
         })
     }
 
@@ -175,12 +181,16 @@ impl Feeder {
         if let Some(value) = &post.value {
             record = record.payload(value);
         }
+        let begun = Instant::now();
         while let Err((error, back)) = self.producer.send(record) {
             if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
                 self.counter.0.fail(&error);
                 return;
             }
             std::thread::sleep(QUEUE_WAIT);
+            if begun.elapsed() >= SILENCE {
+                self.remind();
+            }
             record = back;
         }
     }
@@ -191,7 +201,20 @@ impl Feeder {
     ///
     /// The time was not enough; [`Feeder::deliveries`] then shows what is missing.
     pub fn flush(&self, timeout: Duration) -> Result<(), KafkaError> {
-        self.producer.flush(timeout)
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let flushed = self.producer.flush(left.min(SILENCE));
+            if flushed.is_ok() || left <= SILENCE {
+                return flushed;
+            }
+            self.remind();
+        }
+    }
+
+    /// To be called where nothing has been delivered for some seconds: the client may have forgotten its brokers.
+    pub fn remind(&self) {
+        self.reminder.remind(self.producer.client());
     }
 
     /// The counts so far.

@@ -26,8 +26,8 @@ const PATIENCE: &str = "3600000";
 /// How long the broker may take to acknowledge everything once it is well.
 const FLUSH: Duration = Duration::from_secs(120);
 
-/// A producer that delivers nothing for so long will not: a suspended broker is back after 40 s.
-const STUCK: Duration = Duration::from_secs(75);
+/// A producer that delivers nothing for so long may have forgotten its brokers.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// How much is sent.
 #[derive(Debug, Clone, Copy)]
@@ -212,21 +212,15 @@ impl Shared {
         self.idle.store(true, Ordering::SeqCst);
     }
 
-    /// Gives up a producer that has posts and delivers none of them for longer than any fault lasts: without a feed, nothing is
-    /// tortured.
+    /// Reminds a producer that has posts and delivers none of them: without a feed, nothing is tortured.
     fn mind_the_producer(&self, delivered: &mut (u64, Instant)) {
-        let now = self
-            .feeder
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .deliveries();
+        let feeder = self.feeder.read().unwrap_or_else(PoisonError::into_inner);
+        let now = feeder.deliveries();
         if now.delivered != delivered.0 || now.delivered + now.failed >= now.sent {
             *delivered = (now.delivered, Instant::now());
         }
-        if delivered.1.elapsed() >= STUCK {
-            let said = self.give_up(&mut write(&self.feeder));
-            tracing::warn!("{said:?}");
-            *delivered = (0, Instant::now());
+        if delivered.1.elapsed() >= SILENCE {
+            feeder.remind();
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Line, drain, stays_unready, wait_unready};
-use crate::harness::{Kafka, OwnKafka, TestDatabase};
+use crate::harness::{Kafka, OwnKafka, Relay, TestDatabase};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_killed_and_restarted_three_times_under_load_delays_and_loses_nothing() {
@@ -72,4 +72,23 @@ async fn a_broker_that_stands_still_for_twenty_seconds_delays_and_loses_nothing(
 async fn a_broker_that_stands_still_for_longer_than_a_transaction_may_last_delays_and_loses_nothing()
  {
     standing_still(3, Duration::from_secs(8), Duration::from_secs(3)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_are_told_of_no_broker_for_a_moment_find_it_again() {
+    let relay = Relay::listen();
+    let broker = OwnKafka::behind(&relay).await;
+    let kafka = Kafka::on(&broker.bootstrap, 3, 1).await;
+    // So that every client asks about the cluster several times in that moment.
+    let options = [("topic.metadata.refresh.interval.ms", "500")];
+    let line = Line::new(kafka, TestDatabase::new().await, &options);
+    let mut service = line.config.start("one");
+    let feed = line.feed();
+    for _ in 0..2 {
+        line.wait_for_more(200);
+        assert!(relay.hide_brokers(Duration::from_secs(3)) > 0);
+    }
+    line.wait_for_more(200);
+    line.close(feed).await;
+    drain(&mut service, Duration::from_secs(10));
 }

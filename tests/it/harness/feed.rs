@@ -10,6 +10,8 @@ use super::Kafka;
 /// Messages sent at once, and the time between two such times.
 const AT_ONCE: usize = 10;
 const EVERY: Duration = Duration::from_millis(80);
+/// What is sent in some five seconds.
+const MANY: usize = 600;
 
 /// Sends until it is stopped.
 pub struct Feed {
@@ -34,6 +36,9 @@ impl Feed {
                         break;
                     }
                     std::thread::sleep(EVERY);
+                    if kafka.queued() > MANY {
+                        kafka.remind();
+                    }
                 }
                 kafka.send_next(sent, format!("key-{sent}").as_bytes(), value.as_deref());
                 sent += 1;

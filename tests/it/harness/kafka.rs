@@ -11,8 +11,12 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
+use tidewatch::reminder::Reminder;
 
 use super::{eventually, server, unique};
+
+/// Room for a broker that is away for a while.
+const LONG: Duration = Duration::from_secs(120);
 
 /// A record as a `read_committed` consumer sees it.
 #[derive(Debug, Clone)]
@@ -51,6 +55,7 @@ pub struct Kafka {
     /// Of the input.
     partitions: AtomicI32,
     producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext>,
+    reminder: Reminder,
 }
 
 impl Kafka {
@@ -64,19 +69,20 @@ impl Kafka {
     pub async fn on(bootstrap: impl Into<String>, partitions: i32, replication: i32) -> Self {
         let bootstrap = bootstrap.into();
         let run = unique("t");
+        let mut settings = ClientConfig::new();
+        settings
+            .set("bootstrap.servers", &bootstrap)
+            .set("enable.idempotence", "true")
+            .set("message.max.bytes", "9000000")
+            .set("linger.ms", "5");
         let kafka = Self {
             input: format!("{run}.posts"),
             results: format!("{run}.results"),
             dead_letters: format!("{run}.dead"),
             group: format!("{run}.group"),
             partitions: AtomicI32::new(partitions),
-            producer: ClientConfig::new()
-                .set("bootstrap.servers", &bootstrap)
-                .set("enable.idempotence", "true")
-                .set("message.max.bytes", "9000000")
-                .set("linger.ms", "5")
-                .create()
-                .expect("a producer can be made"),
+            reminder: Reminder::new(&settings),
+            producer: settings.create().expect("a producer can be made"),
             bootstrap,
         };
         let topics: Vec<_> = [&kafka.input, &kafka.results, &kafka.dead_letters]
@@ -186,9 +192,20 @@ impl Kafka {
 
     /// Waits until everything queued is stored.
     pub fn flush(&self) {
-        self.producer
-            .flush(Duration::from_secs(60))
-            .expect("the broker takes everything");
+        eventually("the broker to take everything", LONG, || {
+            let flushed = self.producer.flush(Duration::from_secs(5));
+            flushed.map_err(|_| self.remind()).ok()
+        });
+    }
+
+    /// How many records are queued or on their way.
+    pub fn queued(&self) -> usize {
+        usize::try_from(self.producer.in_flight_count()).unwrap_or(0)
+    }
+
+    /// To be called where none of them has been taken for some seconds.
+    pub fn remind(&self) {
+        self.reminder.remind(self.producer.client());
     }
 
     /// Every record of the input, as it stands now.

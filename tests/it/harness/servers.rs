@@ -6,6 +6,8 @@ use std::process::Command;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::Relay;
+
 /// One Kafka of a test's own at a time: each broker takes some hundred megabytes, and the machine may be small.
 static TURN: Mutex<()> = Mutex::const_new(());
 
@@ -17,6 +19,21 @@ pub struct OwnKafka {
 }
 
 impl OwnKafka {
+    /// Starts one that its clients reach through the relay only.
+    pub async fn behind(relay: &Relay) -> Self {
+        let turn = TURN.lock().await;
+        let folder = Folder::new("kafka");
+        // The broker is taken for started when it answers, there as well.
+        relay.to(folder.server.join("bootstrap"));
+        let setting = format!("advertised.listeners=PLAINTEXT://{}", relay.address);
+        folder.run("start", &["--set", &setting]);
+        Self {
+            bootstrap: relay.address.to_string(),
+            folder,
+            _turn: turn,
+        }
+    }
+
     /// Starts so many brokers.
     pub async fn start(nodes: usize) -> Self {
         let turn = TURN.lock().await;

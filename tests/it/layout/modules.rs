@@ -36,6 +36,11 @@ const RULES: &[Rule] = &[
         because: "whoever makes a Kafka client needs it",
     },
     Rule {
+        module: "reminder",
+        may_use: &[],
+        because: "whoever keeps a Kafka client for long needs it",
+    },
+    Rule {
         module: "fault",
         may_use: &[],
         because: "a point may stand anywhere",
@@ -68,7 +73,8 @@ const RULES: &[Rule] = &[
     Rule {
         module: "pipeline",
         may_use: &[
-            "record", "clock", "fault", "refusal", "model", "store", "metrics", "health",
+            "record", "clock", "fault", "refusal", "reminder", "model", "store", "metrics",
+            "health",
         ],
         because: "the stages join messages, model and store, and run without probes, demo or command line",
     },
@@ -84,7 +90,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         module: "replay",
-        may_use: &["clock", "refusal"],
+        may_use: &["clock", "refusal", "reminder"],
         because: "feeding a topic must work against any deployment, also where nothing else of this runs",
     },
     Rule {
