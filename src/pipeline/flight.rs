@@ -88,8 +88,7 @@ impl Flight {
     ) -> bool {
         let deadline = Instant::now() + limit;
         let mut state = self.lock();
-        state.last_chance = state.committing;
-        self.begin_assignment();
+        self.void_the_rest(&mut state);
         if let Some(metadata) = metadata {
             self.renew(&mut state, metadata);
         }
@@ -106,6 +105,12 @@ impl Flight {
         }
         state.last_chance = None;
         state.committing.is_none()
+    }
+
+    /// The service drains: as [`Flight::hand_over`], without the wait.
+    pub(super) fn wind_up(&self) {
+        self.void_the_rest(&mut self.lock());
+        self.changed.notify_all();
     }
 
     /// The partitions are gone already, or must not be waited for: everything under way becomes void at once.
@@ -174,6 +179,12 @@ impl Flight {
             assignment,
             epochs: Arc::clone(&state.epochs),
         })
+    }
+
+    /// Whatever is under way becomes void, except for the chunk that is being committed.
+    fn void_the_rest(&self, state: &mut State) {
+        state.last_chance = state.committing;
+        self.begin_assignment();
     }
 
     fn begin_assignment(&self) {

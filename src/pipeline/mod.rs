@@ -57,6 +57,8 @@ use crate::store::Store;
 const ROOM: usize = 1;
 /// How long a drain waits for chunks under way; after that only the one being committed is awaited.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long it waits for that one, from its beginning.
+const LAST_CHANCE: Duration = Duration::from_secs(8);
 /// How long a drain may take in all.
 const DRAIN: Duration = Duration::from_secs(30);
 /// Kafka's own default for the largest record of a topic, in bytes, less room for framing.
@@ -236,10 +238,10 @@ impl Pipeline {
         self.stop.cancel();
         let mut first = Ok(());
         let begun = tokio::time::Instant::now();
-        let mut grace = true;
+        let limits = [GRACE, LAST_CHANCE, DRAIN];
+        let mut passed = 0;
         while !self.running.is_empty() {
-            let deadline = begun + if grace { GRACE } else { DRAIN };
-            match tokio::time::timeout_at(deadline, self.ends.recv()).await {
+            match tokio::time::timeout_at(begun + limits[passed], self.ends.recv()).await {
                 Ok(Some((name, result))) => {
                     self.running.remove(name);
                     if first.is_ok() {
@@ -247,13 +249,16 @@ impl Pipeline {
                     }
                 }
                 Ok(None) => break,
-                Err(_) if grace => {
-                    grace = false;
-                    self.flight.lose();
-                }
                 Err(_) => {
-                    let late: Vec<_> = self.running.iter().copied().collect();
-                    return first.and(Err(PipelineError::Late(late.join(", "))));
+                    match passed {
+                        0 => self.flight.wind_up(),
+                        1 => self.flight.lose(),
+                        _ => {
+                            let late: Vec<_> = self.running.iter().copied().collect();
+                            return first.and(Err(PipelineError::Late(late.join(", "))));
+                        }
+                    }
+                    passed += 1;
                 }
             }
         }

@@ -82,6 +82,19 @@ fn handing_over_does_not_wait_for_ever() {
 }
 
 #[test]
+fn winding_up_leaves_the_chunk_that_is_being_committed_its_chance_and_no_other() {
+    let flight = Flight::new();
+    let assignment = flight.current();
+    let commit = flight.enter(assignment).unwrap();
+    flight.wind_up();
+    assert!(commit.counts_still());
+    assert!(!commit.may_retry(), "once, though");
+    assert!(flight.enter(assignment).is_none());
+    flight.lose();
+    assert!(!commit.counts_still());
+}
+
+#[test]
 fn a_commit_that_ends_after_its_assignment_has_everything_read_again() {
     let flight = Flight::new();
     let commit = flight.enter(flight.current()).unwrap();
