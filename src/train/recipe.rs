@@ -1,5 +1,9 @@
 //! The recipe: one TOML file that says everything about a fine-tuning run.
 
+mod fault;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -297,86 +301,4 @@ impl Recipe {
             None => Ok(recipe),
         }
     }
-
-    /// What is wrong with the values, as a sentence, if anything is.
-    pub fn fault(&self) -> Option<String> {
-        let t = &self.training;
-        let unknown = self
-            .labels
-            .map
-            .values()
-            .find(|name| !self.labels.names.contains(name));
-        let checks = [
-            (
-                self.labels.names.len() < 2,
-                "labels.names needs at least two classes".to_owned(),
-            ),
-            (self.data.is_empty(), "[[data]] names no file".to_owned()),
-            (
-                matches!(&self.backbone, Backbone::Hub(id) if !is_hub_id(id)),
-                "backbone.hub must be owner/name, with @revision after it where not the main one is meant"
-                    .to_owned(),
-            ),
-            (
-                !self.data.iter().any(|source| source.role == Role::Train),
-                "no [[data]] file has the role \"train\"".to_owned(),
-            ),
-            (
-                t.epochs == 0,
-                "training.epochs must be at least 1".to_owned(),
-            ),
-            (
-                t.shards == 0,
-                "training.shards must be at least 1".to_owned(),
-            ),
-            (
-                t.max_tokens < 3,
-                "training.max_tokens must be at least 3".to_owned(),
-            ),
-            (
-                t.learning_rate.is_nan() || t.learning_rate <= 0.0,
-                "training.learning_rate must be above 0".to_owned(),
-            ),
-            (
-                t.clip.is_nan() || t.clip <= 0.0,
-                "training.clip must be above 0".to_owned(),
-            ),
-            (
-                !(0.0..1.0).contains(&t.warm_up),
-                "training.warm_up must be at least 0 and below 1".to_owned(),
-            ),
-            (
-                t.dropout.is_some_and(|rate| !(0.0..1.0).contains(&rate)),
-                "training.dropout must be at least 0 and below 1".to_owned(),
-            ),
-            (
-                matches!(self.split, Split::Hash { share } if !(share > 0.0 && share < 1.0)),
-                "split.share must be between 0 and 1".to_owned(),
-            ),
-            (
-                unknown.is_some(),
-                format!(
-                    "labels.map leads to \"{}\", which labels.names lacks",
-                    unknown.map_or("", |n| n)
-                ),
-            ),
-        ];
-        checks
-            .into_iter()
-            .find(|(wrong, _)| *wrong)
-            .map(|(_, reason)| reason)
-    }
 }
-
-/// `owner/name` (or the `name` alone of the hub's oldest models), with or without `@revision`.
-fn is_hub_id(id: &str) -> bool {
-    let plain = |part: &str| {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
-    };
-    let (name, revision) = id.split_once('@').unwrap_or((id, "main"));
-    name.split('/').count() <= 2 && name.split('/').all(plain) && revision.split('/').all(plain)
-}
-
-#[cfg(test)]
-mod tests;

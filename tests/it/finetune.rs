@@ -247,7 +247,7 @@ fn bad_input_ends_with_2_and_a_sentence() {
     refused(
         &workshop.run(&["--lr", "0"]),
         2,
-        "training.learning_rate must be above 0",
+        "training.learning_rate must be a number above 0",
     );
     refused(
         &workshop.run(&["--out", "encoder"]),

@@ -38,21 +38,25 @@ fn a_label_map_that_leads_nowhere_is_refused() {
 }
 
 #[test]
-fn a_hub_id_is_an_owner_and_a_name_and_nothing_that_leads_elsewhere() {
-    for id in ["owner/name", "owner/na-me_1.5@v2", "name", "a/b@refs/pr/1"] {
-        assert!(is_hub_id(id), "{id}");
-    }
-    for id in [
-        "",
-        "a/b/c",
-        "../b",
-        "a/b@",
-        "a/b@../c",
-        "/a",
-        "a b/c",
-        "http://a/b",
+fn numbers_that_are_none_and_names_that_are_ambiguous_are_refused() {
+    let more = |section: &str| format!("{MINIMAL}\n{section}\n");
+    for (text, said) in [
+        (more("[training]\nlearning_rate = inf"), "learning_rate"),
+        (more("[training]\nclip = nan"), "clip"),
+        (more("[training]\nweight_decay = nan"), "weight_decay"),
+        (more("[training]\nweight_decay = -0.1"), "weight_decay"),
+        (more("[output]\nmin_macro_recall = nan"), "min_macro_recall"),
+        (
+            MINIMAL.replace("\"positive\"]", "\"positive\", \"negative\"]"),
+            "labels.names",
+        ),
+        (
+            MINIMAL.replace("\"positive\"]", "\" positive\"]"),
+            "labels.names",
+        ),
     ] {
-        assert!(!is_hub_id(id), "{id}");
+        let refusal = Recipe::parse(&text).unwrap_err();
+        assert!(refusal.contains(said), "{refusal}");
     }
 }
 
