@@ -78,4 +78,7 @@ def main():
     sys.exit(0 if last <= ALLOWED * first else 1)
 
 
-main()
+try:
+    main()
+except OSError as error:
+    sys.exit(f"soak: the service does not answer any more: {error}")

@@ -251,6 +251,7 @@ impl Ingest {
     /// Whether a broker answers; asked only while the probe says that none does.
     fn is_reachable(&mut self) -> bool {
         if !self.health.waiting_for().contains_key(&Part::Kafka) {
+            self.unreached = None;
             return true;
         }
         if Instant::now() < self.retry_at {

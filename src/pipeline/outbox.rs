@@ -14,8 +14,8 @@ use super::encode::Record;
 use super::error::PipelineError;
 use super::missing::{Absent, Missing};
 use super::transaction::{
-    Broken, Call, Deliveries, Fault, Patience, STEP, Step, Transaction, Transactor, asked_again,
-    bounded, is_retriable, said, send,
+    Broken, Call, Deliveries, Patience, STEP, Step, StepError, Transaction, Transactor,
+    asked_again, bounded, is_retriable, said, send,
 };
 use crate::record::Offsets;
 use crate::refusal;
@@ -92,8 +92,8 @@ impl Outbox {
             let init: Call = Arc::new(|producer: &Transactor| producer.init_transactions(STEP));
             match bounded(&producer, &init) {
                 Ok(()) => {}
-                Err(Fault::Hung) => return Err(hung(Step::Before)),
-                Err(Fault::Kafka(error)) => {
+                Err(StepError::Hung) => return Err(hung(Step::Before)),
+                Err(StepError::Kafka(error)) => {
                     // What has only not been answered goes on, and is asked for again by the same producer.
                     if is_retriable(&error) {
                         self.reminder.remind(producer.client());
@@ -139,11 +139,11 @@ impl Outbox {
                 self.abort(patience);
                 return Err(Failure::Unconfirmed(error));
             }
-            Err(Broken::Kafka(step, Fault::Hung)) => {
+            Err(Broken::Kafka(step, StepError::Hung)) => {
                 self.producer = None;
                 return Err(hung(step));
             }
-            Err(Broken::Kafka(step, Fault::Kafka(error))) => (step, error),
+            Err(Broken::Kafka(step, StepError::Kafka(error))) => (step, error),
         };
         let failure = self.judge_transaction(step, &error, begun.elapsed());
         let failure = self.look_for_topics(failure);

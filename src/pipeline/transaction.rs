@@ -53,11 +53,11 @@ impl Transaction<'_> {
         patience: &Patience<'_>,
         confirm: impl FnOnce() -> Result<(), StoreError>,
     ) -> Result<(), Broken> {
-        let at = |step| move |fault| Broken::Kafka(step, fault);
+        let at = |step| move |error| Broken::Kafka(step, error);
         let ask = |step| asked_again(self.producer, self.reminder, patience, step);
         let next = self
             .begin()
-            .map_err(Fault::from)
+            .map_err(StepError::from)
             .map_err(at(Step::Before))?;
         let metadata = Arc::clone(self.metadata);
         ask(Arc::new(move |producer: &Transactor| {
@@ -155,14 +155,14 @@ pub(super) enum Step {
 
 /// Why a step of a transaction has not gone through.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum StepError {
     Kafka(KafkaError),
     /// The client's call has not returned long after its time was over: it may have lost the request with the broker that it
     /// was waiting for. The producer is of no more use, not even to be dropped.
     Hung,
 }
 
-impl From<KafkaError> for Fault {
+impl From<KafkaError> for StepError {
     fn from(error: KafkaError) -> Self {
         Self::Kafka(error)
     }
@@ -170,7 +170,7 @@ impl From<KafkaError> for Fault {
 
 /// Why a transaction has not committed, as far as is known.
 pub(super) enum Broken {
-    Kafka(Step, Fault),
+    Kafka(Step, StepError),
     /// It was not asked to, since the epochs were not confirmed.
     Unconfirmed(StoreError),
 }
@@ -229,10 +229,10 @@ pub(super) fn asked_again(
     reminder: &Reminder,
     patience: &Patience<'_>,
     step: Call,
-) -> Result<(), Fault> {
+) -> Result<(), StepError> {
     for _ in 1..ASKS {
         match bounded(producer, &step) {
-            Err(Fault::Kafka(error)) if is_retriable(&error) => {
+            Err(StepError::Kafka(error)) if is_retriable(&error) => {
                 let said = said(&error);
                 (patience.waiting)(&said);
                 reminder.remind(producer.client());
@@ -248,7 +248,7 @@ pub(super) fn asked_again(
 }
 
 /// Makes a call in a thread of its own, and leaves it there when it does not return.
-pub(super) fn bounded(producer: &Arc<Transactor>, call: &Call) -> Result<(), Fault> {
+pub(super) fn bounded(producer: &Arc<Transactor>, call: &Call) -> Result<(), StepError> {
     let (tell, told) = mpsc::sync_channel(1);
     let (theirs, call) = (Arc::clone(producer), Arc::clone(call));
     let spawned = std::thread::Builder::new()
@@ -259,10 +259,10 @@ pub(super) fn bounded(producer: &Arc<Transactor>, call: &Call) -> Result<(), Fau
         });
     if let Err(error) = spawned {
         tracing::warn!("no thread for a step of the transaction: {error}");
-        return Err(Fault::Hung);
+        return Err(StepError::Hung);
     }
     match told.recv_timeout(HUNG) {
-        Ok(result) => result.map_err(Fault::Kafka),
-        Err(_) => Err(Fault::Hung),
+        Ok(result) => result.map_err(StepError::Kafka),
+        Err(_) => Err(StepError::Hung),
     }
 }
