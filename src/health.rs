@@ -25,6 +25,9 @@ impl Part {
     }
 }
 
+/// The reason of every part at first.
+const STARTING: &str = "starting";
+
 /// The state of every part; clones share it.
 #[derive(Debug, Clone)]
 pub struct Health {
@@ -49,7 +52,7 @@ impl Health {
     /// Nothing is ready yet.
     #[must_use]
     pub fn new() -> Self {
-        let starting = Part::ALL.map(|part| (part, "starting".to_owned()));
+        let starting = Part::ALL.map(|part| (part, STARTING.to_owned()));
         Self {
             state: Arc::new(Mutex::new(State {
                 waiting: BTreeMap::from(starting),
@@ -73,8 +76,11 @@ impl Health {
         if state.stopping {
             return;
         }
-        if state.waiting.insert(part, reason.clone()).is_none() {
-            tracing::warn!(part = part.as_str(), reason, "no longer ready");
+        // Once: a reason may change every second.
+        match state.waiting.insert(part, reason.clone()).as_deref() {
+            None => tracing::warn!(part = part.as_str(), reason, "no longer ready"),
+            Some(STARTING) => tracing::warn!(part = part.as_str(), reason, "not ready yet"),
+            Some(_) => {}
         }
     }
 

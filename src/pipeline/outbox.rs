@@ -25,6 +25,9 @@ use crate::store::StoreError;
 /// For bringing the producer back where nobody can wait: partitions are to be handed over, or the service drains.
 const HASTE: Duration = Duration::from_secs(2);
 
+/// A producer that has not opened after so many time-outs is made anew.
+const OPENINGS: u32 = 3;
+
 /// Why a transaction is not known to have committed.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -49,6 +52,8 @@ pub(super) struct Outbox {
     producer: Option<Arc<Transactor>>,
     /// The producer may begin transactions: whatever was open under its transactional id is resolved.
     is_open: bool,
+    /// How often it has been asked to open, in vain.
+    opening: u32,
     deliveries: Deliveries,
     missing: Missing,
     reminder: Reminder,
@@ -69,6 +74,7 @@ impl Outbox {
             delivery,
             producer: None,
             is_open: false,
+            opening: 0,
             deliveries: Deliveries::default(),
             missing: Missing::default(),
             reminder,
@@ -81,6 +87,7 @@ impl Outbox {
             Some(producer) => producer,
             None => {
                 self.is_open = false;
+                self.opening = 0;
                 let settings = client::producer(&self.config, self.max_record_bytes, self.delivery);
                 let made = settings.create_with_context(self.deliveries.clone());
                 Arc::new(made.map_err(|error| {
@@ -94,8 +101,10 @@ impl Outbox {
                 Ok(()) => {}
                 Err(StepError::Hung) => return Err(hung(Step::Before)),
                 Err(StepError::Kafka(error)) => {
-                    // What has only not been answered goes on, and is asked for again by the same producer.
-                    if is_retriable(&error) {
+                    // What has only not been answered goes on, and is asked for again by the same producer; but not for
+                    // ever: the client may have lost the question with the broker that it was for.
+                    self.opening += 1;
+                    if is_retriable(&error) && self.opening < OPENINGS {
                         self.reminder.remind(producer.client());
                         self.producer = Some(producer);
                     }

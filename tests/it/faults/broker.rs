@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Line, drain, stays_unready, wait_unready};
-use crate::harness::{Kafka, OwnKafka, Relay, TestDatabase};
+use crate::harness::{Hidden, Kafka, OwnKafka, Relay, TestDatabase};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_killed_and_restarted_three_times_under_load_delays_and_loses_nothing() {
@@ -86,8 +86,24 @@ async fn clients_that_are_told_of_no_broker_for_a_moment_find_it_again() {
     let feed = line.feed();
     for _ in 0..2 {
         line.wait_for_more(200);
-        assert!(relay.hide_brokers(Duration::from_secs(3)) > 0);
+        assert!(relay.hide(Hidden::Brokers, Duration::from_secs(3)) > 0);
     }
+    line.wait_for_more(200);
+    line.close(feed).await;
+    drain(&mut service, Duration::from_secs(10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_is_never_answered_is_looked_up_and_not_guessed() {
+    let relay = Relay::listen();
+    let broker = OwnKafka::behind(&relay).await;
+    let kafka = Kafka::on(&broker.bootstrap, 3, 1).await;
+    let line = Line::new(kafka, TestDatabase::new().await, &[]);
+    let mut service = line.config.start("one");
+    let feed = line.feed();
+    line.wait_for_more(200);
+    // For longer than it goes on asking.
+    assert!(relay.hide(Hidden::Ends, Duration::from_secs(75)) > 0);
     line.wait_for_more(200);
     line.close(feed).await;
     drain(&mut service, Duration::from_secs(10));

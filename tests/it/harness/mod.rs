@@ -24,7 +24,7 @@ pub use feed::Feed;
 pub use kafka::{Kafka, Record};
 pub use ledger::{Entry, Ledger, Place};
 pub use postgres::TestDatabase;
-pub use relay::Relay;
+pub use relay::{Hidden, Relay};
 pub use servers::{OwnKafka, OwnPostgres};
 pub use service::{Service, ServiceConfig, default_model};
 pub use wire::{Wire, WireRecord};

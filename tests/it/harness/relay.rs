@@ -1,14 +1,25 @@
-//! A relay before a broker, which can hide the brokers from its clients.
+//! A relay before a broker, which can keep things from its clients.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 const METADATA: i16 = 3;
+const END_TRANSACTION: i16 = 26;
+
+/// What a relay can keep from its clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hidden {
+    /// Whoever asks about the cluster is told that it has no broker, as a broker does that has just come back and is not known
+    /// yet.
+    Brokers,
+    /// Transactions are committed, or aborted, and nobody is told so.
+    Ends,
+}
 
 /// Passes on whatever clients send to a broker that advertises the relay's address.
 pub struct Relay {
@@ -20,7 +31,7 @@ pub struct Relay {
 struct State {
     /// The file with the broker's own address.
     broker: OnceLock<PathBuf>,
-    hides: AtomicBool,
+    hides: Mutex<Option<Hidden>>,
     hidden: AtomicUsize,
 }
 
@@ -49,13 +60,12 @@ impl Relay {
         self.state.broker.set(file).expect("there is one broker");
     }
 
-    /// For so long, whoever asks about the cluster is told that it has no broker, as a broker does that has just come back and
-    /// is not known yet. Tells how many were told so.
-    pub fn hide_brokers(&self, lasts: Duration) -> usize {
+    /// Keeps this from the clients for so long. Tells how many answers it was kept out of.
+    pub fn hide(&self, what: Hidden, lasts: Duration) -> usize {
         let before = self.state.hidden.load(Ordering::SeqCst);
-        self.state.hides.store(true, Ordering::SeqCst);
+        *self.state.hides.lock().expect("nobody panics") = Some(what);
         std::thread::sleep(lasts);
-        self.state.hides.store(false, Ordering::SeqCst);
+        *self.state.hides.lock().expect("nobody panics") = None;
         self.state.hidden.load(Ordering::SeqCst) - before
     }
 }
@@ -63,16 +73,17 @@ impl Relay {
 fn relay(client: &TcpStream, state: &Arc<State>) -> std::io::Result<()> {
     let broker = std::fs::read_to_string(state.broker.wait())?;
     let broker = TcpStream::connect(broker.trim())?;
-    // The versions of the requests for metadata that are under way, by their correlation ids.
+    // Kind and version of the requests under way, by their correlation ids.
     let asked = Arc::new(Mutex::new(HashMap::new()));
     let (mut requests, mut to_broker) = (client.try_clone()?, broker.try_clone()?);
     let noted = Arc::clone(&asked);
     std::thread::spawn(move || {
         while let Ok(frame) = frame(&mut requests) {
             let number = |at| i16::from_be_bytes([frame[at], frame[at + 1]]);
-            if number(0) == METADATA {
+            if matches!(number(0), METADATA | END_TRANSACTION) {
                 let id = [frame[4], frame[5], frame[6], frame[7]];
-                noted.lock().expect("nobody panics").insert(id, number(2));
+                let request = (number(0), number(2));
+                noted.lock().expect("nobody panics").insert(id, request);
             }
             if send(&mut to_broker, &frame).is_err() {
                 break;
@@ -84,14 +95,19 @@ fn relay(client: &TcpStream, state: &Arc<State>) -> std::io::Result<()> {
     loop {
         let frame = frame(&mut answers)?;
         let id = [frame[0], frame[1], frame[2], frame[3]];
-        let version = asked.lock().expect("nobody panics").remove(&id);
-        match version {
-            Some(version) if state.hides.load(Ordering::SeqCst) => {
+        let request = asked.lock().expect("nobody panics").remove(&id);
+        let hides = *state.hides.lock().expect("nobody panics");
+        match (request, hides) {
+            (Some((METADATA, version)), Some(Hidden::Brokers)) => {
                 send(&mut to_client, &without_brokers(&frame, version))?;
-                state.hidden.fetch_add(1, Ordering::SeqCst);
             }
-            _ => send(&mut to_client, &frame)?,
+            (Some((END_TRANSACTION, _)), Some(Hidden::Ends)) => {}
+            _ => {
+                send(&mut to_client, &frame)?;
+                continue;
+            }
         }
+        state.hidden.fetch_add(1, Ordering::SeqCst);
     }
 }
 
