@@ -3,7 +3,7 @@
 //! The embedded broker keeps only the latest of each partition, so whoever counts at the end finds too little: this reader
 //! keeps up from the first message on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -50,7 +50,8 @@ impl Reader {
         topics: OutcomeTopics,
         window: Arc<Window>,
     ) -> Result<Self, DemoError> {
-        let consumer = consumer(client, &topics)?;
+        let both = [&*topics.results, &*topics.dead_letters];
+        let consumer = consumer(client, &both, topics.partitions)?;
         let tally = Arc::new(Mutex::new(Tally::default()));
         let times = Arc::new(Mutex::new(None));
         let stop = Arc::new(AtomicBool::new(false));
@@ -104,24 +105,30 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 ///
 /// The broker does not answer.
 pub fn recount(client: &ClientConfig, topics: &OutcomeTopics) -> Result<Tally, DemoError> {
-    let consumer = consumer(client, topics)?;
     let mut tally = Tally::default();
-    let mut open = 2 * topics.partitions;
-    while open > 0 {
-        match consumer.poll(RECOUNT_TIMEOUT) {
-            Some(Ok(message)) => match outcome(&message, topics) {
-                Some((origin, outcome)) => {
-                    tally.see(origin.partition, origin.offset, outcome);
+    // One topic after the other: an end names its partition only.
+    for topic in [&topics.results, &topics.dead_letters] {
+        let consumer = consumer(client, &[topic], topics.partitions)?;
+        // Kept by partition, since one may end more than once: a transaction's marker that comes late is another end.
+        let mut open: BTreeSet<i32> = (0..topics.partitions).collect();
+        while !open.is_empty() {
+            match consumer.poll(RECOUNT_TIMEOUT) {
+                Some(Ok(message)) => match outcome(&message, topics) {
+                    Some((origin, outcome)) => {
+                        tally.see(origin.partition, origin.offset, outcome);
+                    }
+                    None => tally.unreadable += 1,
+                },
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    open.remove(&partition);
                 }
-                None => tally.unreadable += 1,
-            },
-            Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
-            Some(Err(error)) => tracing::warn!("reading the results again: {error}"),
-            None => {
-                return Err(DemoError::Unread {
-                    topic: format!("{} or {}", topics.results, topics.dead_letters),
-                    seconds: RECOUNT_TIMEOUT.as_secs(),
-                });
+                Some(Err(error)) => tracing::warn!("reading the results again: {error}"),
+                None => {
+                    return Err(DemoError::Unread {
+                        topic: topic.clone(),
+                        seconds: RECOUNT_TIMEOUT.as_secs(),
+                    });
+                }
             }
         }
     }
@@ -141,10 +148,11 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
-/// A reader of every partition from its beginning.
+/// A reader of every partition of the topics from its beginning.
 fn consumer(
     client: &ClientConfig,
-    topics: &OutcomeTopics,
+    topics: &[&str],
+    partitions_each: i32,
 ) -> Result<BaseConsumer<Quiet>, DemoError> {
     let kafka = |source| DemoError::Kafka {
         what: "the results cannot be read",
@@ -161,8 +169,8 @@ fn consumer(
         .create_with_context(Quiet)
         .map_err(kafka)?;
     let mut partitions = TopicPartitionList::new();
-    for topic in [&topics.results, &topics.dead_letters] {
-        for partition in 0..topics.partitions {
+    for topic in topics {
+        for partition in 0..partitions_each {
             partitions
                 .add_partition_offset(topic, partition, Offset::Beginning)
                 .map_err(kafka)?;

@@ -1,5 +1,6 @@
 //! Topics of a test on a real Kafka.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
@@ -259,9 +260,10 @@ impl Kafka {
         consumer
             .assign(&assignment)
             .expect("partitions can be assigned");
-        let mut open = partitions;
+        // A partition may end more than once: whatever is appended meanwhile, a marker even, is another end.
+        let mut open: BTreeSet<i32> = (0..partitions).collect();
         let mut records = Vec::new();
-        while open > 0 {
+        while !open.is_empty() {
             match consumer.poll(Duration::from_secs(30)) {
                 Some(Ok(message)) => records.push(Record {
                     partition: message.partition(),
@@ -275,7 +277,9 @@ impl Kafka {
                             .collect()
                     }),
                 }),
-                Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    open.remove(&partition);
+                }
                 Some(Err(error)) => panic!("cannot read {topic}: {error}"),
                 None => panic!("the end of {topic} was not reached in 30 s"),
             }

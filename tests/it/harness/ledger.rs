@@ -100,7 +100,13 @@ impl Ledger {
         assert_eq!(
             (self.kafka.len(), self.postgres.len(), disagreeing),
             (sent, sent, Vec::new()),
-            "messages in Kafka, in Postgres, and those on which they disagree, of {sent} sent"
+            "messages in Kafka, in Postgres, and those on which they disagree, of {sent} sent; only in Postgres: {:?}; verify: {:?}",
+            self.postgres
+                .keys()
+                .filter(|place| !self.kafka.contains_key(place))
+                .take(5)
+                .collect::<Vec<_>>(),
+            self.verified
         );
         let (code, said) = &self.verified;
         let outcomes = said["scored"].as_u64().zip(said["dead"].as_u64());
