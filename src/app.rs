@@ -8,11 +8,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::drift::baseline::Baseline;
 use crate::health::{Health, Part};
 use crate::http;
 use crate::metrics::Metrics;
 use crate::model::error::ModelError;
+use crate::model::manifest::{Bundle, BundleError};
 use crate::model::scorer::Scorer;
+use crate::monitor::{self, BaselineFault, Monitor};
 use crate::pipeline::{self, Delivery, Pipeline, PipelineError};
 use crate::store::config::StoreConfig;
 use crate::store::{Store, StoreError};
@@ -31,6 +34,10 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    #[error(transparent)]
+    Baseline(#[from] BaselineFault),
     #[error(
         "probes and metrics cannot be served at {address} ({source}); set [http] listen to a free address"
     )]
@@ -51,6 +58,8 @@ pub struct Service {
     stop: CancellationToken,
     http: JoinHandle<std::io::Result<()>>,
     upkeep: JoinHandle<()>,
+    /// The watch over the feed, where there is one.
+    watch: Option<JoinHandle<()>>,
 }
 
 impl Service {
@@ -105,15 +114,38 @@ impl Service {
             "model loaded"
         );
         health.ready(Part::Model);
+        let baseline = config
+            .drift
+            .enabled
+            .then(|| baseline(&config))
+            .transpose()?
+            .flatten();
 
         let store = connect(&config.postgres, &health).await?;
         health.ready(Part::Postgres);
+        let watch = config.drift.enabled.then(|| {
+            Monitor::new(monitor::Setting {
+                store: store.clone(),
+                kafka: config.kafka.clone(),
+                topics: config
+                    .input
+                    .iter()
+                    .map(|input| input.topic.clone())
+                    .collect(),
+                drift: config.drift.clone(),
+                model: version,
+                baseline,
+                tokenizer: scorer.tokenizer(),
+                metrics: metrics.clone(),
+            })
+        });
         let pipeline = Pipeline::start(pipeline::Setting {
             kafka: &config.kafka,
             inputs: &config.input,
             output: &config.output,
             batch: &config.batch,
             delivery,
+            watched: config.drift.enabled,
             scorer,
             store: store.clone(),
             metrics: metrics.clone(),
@@ -124,6 +156,7 @@ impl Service {
             let (store, stop) = (store.clone(), stop.clone());
             async move { store.maintain_forever(stop).await }
         });
+        let watch = watch.map(|watch| tokio::spawn(watch.run(stop.clone())));
         stop_if_dropped.disarm();
         Ok(Self {
             address,
@@ -134,6 +167,7 @@ impl Service {
             stop,
             http,
             upkeep,
+            watch,
         })
     }
 
@@ -172,9 +206,14 @@ impl Service {
         let drained = self.pipeline.stop().await;
         self.stop.cancel();
         let rest = async {
+            let watched = match self.watch {
+                Some(watch) => watch.await,
+                None => Ok(()),
+            };
             for (name, result) in [
                 ("http", self.http.await.map(drop)),
                 ("upkeep", self.upkeep.await),
+                ("watch", watched),
             ] {
                 if let Err(error) = result {
                     tracing::warn!("{name} had ended by a panic: {error}");
@@ -187,6 +226,27 @@ impl Service {
             tracing::warn!("not everything was closed within {} s", CLOSE.as_secs());
         }
         Ok(drained?)
+    }
+}
+
+/// What the live messages are compared with, if anything.
+fn baseline(config: &Config) -> Result<Option<Baseline>, AppError> {
+    let bundle = Bundle::open(&config.model.path)?;
+    let given = &config.drift.baseline;
+    match monitor::of_bundle(&bundle, given) {
+        Ok(Some(baseline)) => Ok(Some(baseline)),
+        Ok(None) => {
+            tracing::warn!(
+                "the model's bundle has no baseline, so nothing can be said about drift: make one with `tidewatch baseline`"
+            );
+            Ok(None)
+        }
+        // Named in the configuration, it is meant to be used; one that merely came along must not keep the stream.
+        Err(fault) if given.as_os_str().is_empty() => {
+            tracing::warn!("nothing can be said about drift: {fault}");
+            Ok(None)
+        }
+        Err(fault) => Err(fault.into()),
     }
 }
 

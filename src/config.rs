@@ -7,6 +7,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
+use crate::drift::config::DriftConfig;
 use crate::http::config::HttpConfig;
 use crate::log::LogConfig;
 use crate::model::config::ModelConfig;
@@ -32,6 +33,7 @@ pub struct Config {
     pub batch: BatchConfig,
     pub model: ModelConfig,
     pub postgres: StoreConfig,
+    pub drift: DriftConfig,
     pub http: HttpConfig,
     pub log: LogConfig,
 }
@@ -78,6 +80,7 @@ impl Config {
         self.output.check()?;
         self.batch.check()?;
         self.postgres.check()?;
+        self.drift.check()?;
         self.log.check()?;
         if self.input.is_empty() {
             return Err("there is no [[input]]: name at least one topic to read".to_owned());

@@ -89,6 +89,15 @@ metrics! {
     /// Attempts repeated because Kafka or Postgres was not available.
     retries: By<Target, IntCounter> = "retries_total" by ["target"];
 
+    /// Windows of the feed that this instance has judged for drift, by verdict (ok, unknown, drift).
+    drift_windows: IntCounterVec = "drift_windows_total" by ["verdict"];
+    /// Drift alarms that are open, where this instance watches the feed.
+    drift_alarms_open: IntGauge = "drift_alarms_open";
+    /// Messages that came too late for the window of their event time and were counted in the one that was open.
+    drift_late_messages: IntCounter = "drift_late_messages_total";
+    /// 1 while this instance watches the feed for all, else 0.
+    drift_leader: IntGauge = "drift_leader";
+
     /// 1 while /readyz says that the service is ready, else 0.
     ready: IntGauge = "ready";
     /// 1, with the live model's version (the hash of its manifest), its folder's name and where it runs.

@@ -276,6 +276,17 @@ impl Outcome {
     }
 }
 
+/// What is kept of a chunk's messages in one partition for those who watch the feed; what the bytes hold is theirs to know.
+///
+/// It is written and replaced together with the messages' rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pane {
+    pub partition: TopicPartition,
+    /// The offsets that the chunk covers there.
+    pub offsets: Range<i64>,
+    pub payload: Vec<u8>,
+}
+
 /// A chunk ready to be committed: one outcome for each of its messages, all scored by one model.
 #[derive(Debug, Clone)]
 pub struct ScoredChunk {
@@ -284,6 +295,8 @@ pub struct ScoredChunk {
     pub offsets: Offsets,
     pub assignment: Assignment,
     pub model: Arc<ModelVersion>,
+    /// One for each partition with scored messages, where the feed is watched.
+    pub panes: Vec<Pane>,
     /// When the first message of the chunk arrived.
     pub started: std::time::Instant,
 }

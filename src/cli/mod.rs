@@ -1,10 +1,12 @@
 //! The command line of `tidewatch`: a file for each command.
 
+mod baseline;
 mod bench;
 mod check;
 mod client_option;
 mod completions;
 mod demo;
+mod drift;
 mod exit;
 mod migrate;
 mod model;
@@ -48,6 +50,9 @@ enum Command {
     Replay(replay::ReplayArgs),
     #[command(subcommand)]
     Model(model::ModelCommand),
+    #[command(subcommand)]
+    Drift(drift::DriftCommand),
+    Baseline(baseline::BaselineArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
@@ -78,6 +83,8 @@ pub fn main() -> ExitCode {
         Command::Score(args) => score::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Model(command) => model::run(command),
+        Command::Drift(command) => drift::run(command),
+        Command::Baseline(args) => baseline::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Completions(args) => completions::run(args),

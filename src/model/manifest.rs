@@ -78,6 +78,9 @@ pub const MODEL_FILE: &str = "model.onnx";
 /// Name of the tokenizer, in the format of Hugging Face's tokenizers; it neither cuts nor pads.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
+/// Name of the baseline that live messages are compared with; not every bundle has one.
+pub const BASELINE_FILE: &str = "baseline.json";
+
 /// Options an ONNX Runtime session needs to run [`MODEL_FILE`] at full speed.
 ///
 /// Weights may be stored in 8 bits behind `DequantizeLinear`. ONNX Runtime expands them once, while it

@@ -51,6 +51,12 @@ impl Scorer {
         self.inference.device()
     }
 
+    /// The bundle's tokenizer.
+    #[must_use]
+    pub fn tokenizer(&self) -> Arc<Tokenizer> {
+        Arc::clone(&self.tokenizer)
+    }
+
     /// The tokenizer, which many threads may share, and the model, which one thread owns.
     #[must_use]
     pub fn split(self) -> (Arc<Tokenizer>, Inference) {

@@ -46,8 +46,17 @@ impl Tokenizer {
     }
 
     fn new(path: &std::path::Path, max_tokens: usize, padding: u32) -> Result<Self, String> {
+        let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+        Self::from_json(&bytes, max_tokens, padding)
+    }
+
+    /// Reads the contents of a `tokenizer.json`, for a model that takes `max_tokens`, special ones included.
+    ///
+    /// # Errors
+    /// One sentence about what does not fit.
+    pub fn from_json(bytes: &[u8], max_tokens: usize, padding: u32) -> Result<Self, String> {
         let mut inner =
-            tokenizers::Tokenizer::from_file(path).map_err(|error| error.to_string())?;
+            tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())?;
         inner
             .with_padding(None)
             .with_truncation(None)
@@ -78,6 +87,45 @@ impl Tokenizer {
         })
     }
 
+    /// Tokens in the vocabulary, added ones included: every id is below it.
+    #[must_use]
+    pub fn vocabulary(&self) -> usize {
+        let vocabulary = self.inner.get_vocab(true);
+        vocabulary
+            .values()
+            .max()
+            .map_or(0, |&highest| highest as usize + 1)
+    }
+
+    /// Most tokens of a text that the model reads, special tokens included.
+    #[must_use]
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
+    /// The tokens that stand round every text and say nothing of it, sorted.
+    #[must_use]
+    pub fn special_tokens(&self) -> Vec<u32> {
+        let mut special = self.encode("").ids;
+        special.sort_unstable();
+        special.dedup();
+        special
+    }
+
+    /// The token that stands for whatever the vocabulary lacks, under the names in use (BERT's and SentencePiece's).
+    #[must_use]
+    pub fn unknown_token(&self) -> Option<u32> {
+        ["[UNK]", "<unk>"]
+            .iter()
+            .find_map(|name| self.inner.token_to_id(name))
+    }
+
+    /// A token as it is written in the vocabulary.
+    #[must_use]
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
     /// The token ids of a text, special tokens included, cut at the end to what the model takes.
     ///
     /// They are those of the whole text, at a cost that does not grow with it. A text that the tokenizer fails on gets no
@@ -97,10 +145,7 @@ impl Tokenizer {
         if text.len() <= FIRST_BYTES {
             let encoding = self.inner.encode_fast(text, true)?;
             if encoding.len() <= self.max_tokens {
-                return Ok(Encoded {
-                    ids: encoding.get_ids().to_vec(),
-                    truncated: false,
-                });
+                return Ok(encoded(&encoding, false));
             }
         }
         let (text, clipped) = self.clip(text);
@@ -110,10 +155,7 @@ impl Tokenizer {
         // What was cut off, which would be given special tokens too.
         drop(encoding.take_overflowing());
         let encoding = self.inner.post_process(encoding, None, true)?;
-        Ok(Encoded {
-            ids: encoding.get_ids().to_vec(),
-            truncated,
-        })
+        Ok(encoded(&encoding, truncated))
     }
 
     /// The part of a text that is looked at, and whether that is less than all of it.
@@ -150,6 +192,13 @@ impl Tokenizer {
             }
             bytes *= GROWTH;
         }
+    }
+}
+
+fn encoded(encoding: &Encoding, truncated: bool) -> Encoded {
+    Encoded {
+        ids: encoding.get_ids().to_vec(),
+        truncated,
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::error::PipelineError;
 use super::flight::Flight;
+use super::panes::Panes;
 use crate::fault;
 use crate::metrics::{Abandoned, Metrics, Stage};
 use crate::model::backend::InferError;
@@ -22,6 +23,8 @@ pub(super) struct Infer {
     inference: Inference,
     /// Padded tokens in a batch.
     max_tokens: usize,
+    /// Where the feed is watched.
+    panes: Option<Panes>,
     flight: Arc<Flight>,
     metrics: Metrics,
 }
@@ -30,6 +33,7 @@ impl Infer {
     pub(super) fn new(
         mut inference: Inference,
         max_tokens: usize,
+        panes: Option<Panes>,
         flight: Arc<Flight>,
         metrics: Metrics,
     ) -> Self {
@@ -38,6 +42,7 @@ impl Infer {
         Self {
             inference,
             max_tokens,
+            panes,
             flight,
             metrics,
         }
@@ -70,7 +75,11 @@ impl Infer {
                 .of(Stage::Infer)
                 .observe(begun.elapsed().as_secs_f64());
             fault::point("inferred");
+            let panes = self.panes.as_ref().map_or_else(Vec::new, |panes| {
+                panes.of(&chunk.items, &encoded, &predictions, &chunk.offsets)
+            });
             let scored = ScoredChunk {
+                panes,
                 outcomes: outcomes(chunk.items, encoded, predictions),
                 offsets: chunk.offsets,
                 assignment: chunk.assignment,

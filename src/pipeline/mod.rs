@@ -20,6 +20,7 @@ mod lag;
 mod limits;
 mod missing;
 mod outbox;
+mod panes;
 mod raw;
 mod sink;
 mod tokenize;
@@ -45,6 +46,7 @@ use flight::Flight;
 use infer::Infer;
 use ingest::Ingest;
 use outbox::Outbox;
+use panes::Panes;
 use sink::Sink;
 use tokenize::Tokenize;
 
@@ -85,6 +87,8 @@ pub struct Setting<'a> {
     pub output: &'a OutputConfig,
     pub batch: &'a BatchConfig,
     pub delivery: Delivery,
+    /// Whether each chunk leaves what those need who watch the feed for drift.
+    pub watched: bool,
     pub scorer: Scorer,
     pub store: Store,
     pub metrics: Metrics,
@@ -112,6 +116,7 @@ impl Pipeline {
             output,
             batch,
             delivery,
+            watched,
             scorer,
             store,
             metrics,
@@ -132,6 +137,7 @@ impl Pipeline {
             flight: Arc::clone(&flight),
         })?;
         let (tokenizer, inference) = scorer.split();
+        let panes = watched.then(|| Panes::new(&tokenizer));
         let tokenize = Tokenize::new(
             batch.tokenizer_threads,
             tokenizer,
@@ -141,6 +147,7 @@ impl Pipeline {
         let infer = Infer::new(
             inference,
             batch.max_tokens,
+            panes,
             Arc::clone(&flight),
             metrics.clone(),
         );

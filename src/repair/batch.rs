@@ -130,6 +130,7 @@ impl Batch {
             offsets: Offsets::default(),
             assignment: Assignment::default(),
             model: Arc::clone(&self.model),
+            panes: Vec::new(),
             started: Instant::now(),
         };
         let held = std::mem::take(&mut self.held);

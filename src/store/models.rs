@@ -18,7 +18,11 @@ impl Store {
     }
 
     /// The number of a model, registered at first sight.
-    pub(super) async fn model_id(&self, model: &ModelVersion) -> Result<i32, StoreError> {
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn model_id(&self, model: &ModelVersion) -> Result<i32, StoreError> {
         if let Some(&id) = self.models.read().await.get(&model.version) {
             return Ok(id);
         }

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::keys::Keys;
 use super::rollups::Deltas;
-use super::{Epochs, Store, StoreError, dead_letters, epochs, predictions};
+use super::{Epochs, Store, StoreError, dead_letters, epochs, panes, predictions};
 use crate::fault;
 use crate::record::{DeadLetter, Origin, Outcome, RawMessage, Scored, ScoredChunk, TopicPartition};
 
@@ -88,6 +88,7 @@ impl Store {
             .collect();
         predictions::delete(&mut transaction, &replaced, &mut deltas).await?;
         dead_letters::delete(&mut transaction, &replaced).await?;
+        panes::replace(&mut transaction, chunk, model_id).await?;
 
         epochs::advance(&mut transaction, &rows.next).await?;
         self.insert(&mut transaction, chunk, rows, model_id, deltas)

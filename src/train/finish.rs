@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest, Sha256};
+
 use super::backbone;
+use super::baseline;
 use super::bundle;
 use super::calibrate;
 use super::checkpoint::Card;
@@ -22,8 +25,10 @@ use super::scores::Scores;
 use super::session;
 use super::tokens::Encoded;
 use super::trainer;
+use crate::drift::baseline::Identity;
 use crate::model::backend::Backend;
-use crate::model::manifest::{Bundle, FORMAT, MODEL_FILE, Manifest, TOKENIZER_FILE};
+use crate::model::manifest::{BASELINE_FILE, Bundle, FORMAT, MODEL_FILE, Manifest, TOKENIZER_FILE};
+use crate::model::tokenizer::Tokenizer;
 use crate::record::Problem;
 
 /// Texts with which the exported model is compared with the trainer.
@@ -102,7 +107,29 @@ pub fn finish(
         recipe: serde_json::to_value(recipe).expect("a recipe has only string keys"),
     };
     let manifest = manifest(recipe, &report, padding, setting);
-    let files = files(recipe, trained, &report, onnx)?;
+    let mut files = files(recipe, trained, &report, onnx)?;
+    let tokenizer = Tokenizer::from_json(&files[TOKENIZER_FILE], manifest.max_tokens, padding)
+        .map_err(TrainError::Data)?;
+    let hash = |name: &str| hex::encode(Sha256::digest(&files[name]));
+    let baseline = baseline::of(
+        &trained.data.parts.validation,
+        &scores,
+        baseline::Setting {
+            labels: &recipe.labels.names,
+            tokenizer: &tokenizer,
+            temperature: manifest.temperature,
+            identity: Identity {
+                model_sha256: hash(MODEL_FILE),
+                tokenizer_sha256: hash(TOKENIZER_FILE),
+                code_version: manifest.code_version.clone(),
+            },
+            seed: recipe.seed,
+        },
+        progress,
+    )?;
+    if let Some(json) = baseline {
+        files.insert(BASELINE_FILE.into(), json);
+    }
     let bundle = bundle::write(&recipe.output.folder, manifest, &files)?;
     progress.tell(&Event::Bundle {
         folder: bundle.dir.clone(),

@@ -9,6 +9,7 @@
 //! calibrated ([`calibrate`]), and with what is told of it ([`origin`], [`report`]) becomes a [`bundle`].
 
 pub mod backbone;
+pub mod baseline;
 pub mod batches;
 pub mod bert;
 pub mod bundle;

@@ -107,6 +107,13 @@ pub enum Event {
     },
     /// The temperature was fitted on the validation examples.
     Calibration(Calibration),
+    /// The validation examples are too few for a baseline, so the bundle has none.
+    NoBaseline {
+        /// Distinct examples there are.
+        distinct: usize,
+        /// Those needed.
+        needed: usize,
+    },
     /// The bundle was written: the end.
     Bundle {
         /// Its folder.
@@ -281,6 +288,9 @@ fn show(bar: &ProgressBar, score: &mut Option<f64>, faults: usize, event: &Event
         Event::Calibration(fitted) => bar.println(format!(
             "temperature {:.3}: expected calibration error {:.4}, before {:.4}",
             fitted.temperature, fitted.ece_after, fitted.ece_before
+        )),
+        Event::NoBaseline { distinct, needed } => bar.println(format!(
+            "no baseline to watch the feed by: it needs {needed} validation examples, and there are {distinct}"
         )),
         Event::Bundle {
             folder,

@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod demo;
 mod drain;
+mod drift;
 mod faults;
 mod finetune;
 mod gradients;

@@ -10,6 +10,7 @@ mod claiming;
 mod contents;
 mod dashboards;
 mod maintaining;
+mod watching;
 mod writing;
 
 use std::sync::Arc;
@@ -196,6 +197,7 @@ fn chunk(outcomes: impl IntoIterator<Item = Outcome>) -> ScoredChunk {
         offsets,
         assignment: Assignment(1),
         model: model("m1"),
+        panes: Vec::new(),
         started: Instant::now(),
     }
 }

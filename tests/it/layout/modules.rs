@@ -66,6 +66,11 @@ const RULES: &[Rule] = &[
         because: "a model scores texts wherever they come from: it knows neither Kafka nor Postgres",
     },
     Rule {
+        module: "drift",
+        may_use: &["record"],
+        because: "whether the feed has changed is arithmetic over readings, wherever they come from",
+    },
+    Rule {
         module: "store",
         may_use: &["record", "fault", "metrics"],
         because: "SQL is written for records, whoever makes them",
@@ -73,10 +78,24 @@ const RULES: &[Rule] = &[
     Rule {
         module: "pipeline",
         may_use: &[
-            "record", "clock", "fault", "refusal", "reminder", "model", "store", "metrics",
-            "health",
+            "record", "clock", "fault", "refusal", "reminder", "model", "drift", "store",
+            "metrics", "health",
         ],
         because: "the stages join messages, model and store, and run without probes, demo or command line",
+    },
+    Rule {
+        module: "monitor",
+        may_use: &[
+            "record",
+            "drift",
+            "model",
+            "store",
+            "metrics",
+            "refusal",
+            "pipeline::config",
+            "pipeline::client",
+        ],
+        because: "the watch counts what the stages have left in Postgres, and must not reach into them",
     },
     Rule {
         module: "http",
@@ -85,7 +104,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         module: "train",
-        may_use: &["record", "model", "nearby", "log"],
+        may_use: &["record", "model", "drift", "nearby", "log"],
         because: "the trainer is a program of its own, which meets the service only in the bundle",
     },
     Rule {
@@ -112,7 +131,8 @@ const RULES: &[Rule] = &[
 ];
 
 /// The configuration may use other modules' sections, and nothing else of them.
-const SECTIONS: [&str; 5] = [
+const SECTIONS: [&str; 6] = [
+    "drift::config",
     "http::config",
     "log",
     "model::config",

@@ -88,6 +88,7 @@ fn other_outcome(stage: &Stage) -> ScoredChunk {
             labels: Vec::new(),
             problem: Problem::SingleLabel,
         }),
+        panes: Vec::new(),
         started: std::time::Instant::now(),
     }
 }

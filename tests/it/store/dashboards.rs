@@ -27,6 +27,7 @@ async fn filled() -> Fixture {
         .write_chunk(&chunk(outcomes), &epochs)
         .await
         .unwrap();
+    super::watching::judge_a_window(&fixture).await;
     fixture
 }
 

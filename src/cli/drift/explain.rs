@@ -1,0 +1,122 @@
+//! `tidewatch drift explain`.
+
+use std::io::Write;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::cli::ConfigArgs;
+use crate::cli::exit::{BadInput, End};
+use crate::cli::model::log_sparingly;
+use crate::store::{PastReport, Store};
+
+/// Words and groups that are named.
+const NAMED: usize = 12;
+
+/// Explain an alarm: what moved, in whose messages, what it means and what to do
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ExplainArgs {
+    /// The report's id, as in v_drift_reports [default: the latest alarm]
+    id: Option<String>,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The whole report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: ExplainArgs) -> anyhow::Result<End> {
+    let config = args.config.load()?;
+    log_sparingly();
+    let runtime = tokio::runtime::Runtime::new()?;
+    let found = runtime.block_on(async {
+        let store = Store::connect(&config.postgres).await?;
+        store.require_schema().await?;
+        store.past_report(args.id.as_deref()).await
+    })?;
+    let Some(found) = found else {
+        return match args.id {
+            Some(id) => Err(BadInput::from(format!(
+                "there is no report {id}; `SELECT id FROM v_drift_reports` lists them"
+            ))),
+            None => {
+                eprintln!("tidewatch: no alarm has been opened yet");
+                Ok(End::Done)
+            }
+        };
+    };
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", found.report)?;
+    } else {
+        out.write_all(words(&found).as_bytes())?;
+    }
+    Ok(End::Done)
+}
+
+/// A report for a person.
+fn words(found: &PastReport) -> String {
+    let report = &found.report;
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let share = |value: &Value| format!("{:.1} %", 100.0 * value.as_f64().unwrap_or(0.0));
+    let mut lines = vec![
+        format!(
+            "{} {}: window {}, {} to {}",
+            found.id,
+            found.change,
+            report["window"],
+            text(&report["start"]),
+            text(&report["end"])
+        ),
+        format!(
+            "model {}, {} messages, {} of them distinct, p = {:.1e}, foremost: {}",
+            found.model,
+            report["messages"],
+            report["distinct"],
+            report["p"].as_f64().unwrap_or(1.0),
+            text(&report["foremost"])
+        ),
+    ];
+    let alarm = &report["alarm"];
+    if alarm.is_object() {
+        lines.push(format!(
+            "severity {}, proposed: {}. {}",
+            text(&alarm["severity"]),
+            text(&alarm["remedy"]).replace('_', " "),
+            text(&alarm["reason"])
+        ));
+    }
+    let accuracy = &report["estimates"]["accuracy"];
+    if accuracy.is_object() {
+        lines.push(format!(
+            "estimated accuracy now {} ({} to {})",
+            share(&accuracy["value"]),
+            share(&accuracy["low"]),
+            share(&accuracy["high"])
+        ));
+    }
+    if let Some(classes) = report["classes"].as_object() {
+        let shares: Vec<String> = classes
+            .iter()
+            .map(|(label, now)| format!("{label} {}", share(now)))
+            .collect();
+        lines.push(format!("predicted: {}", shares.join(", ")));
+    }
+    let explanation = &alarm["explanation"];
+    lines.push(format!("scope: {}", explanation["scope"]));
+    for moved in explanation["tokens"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .take(NAMED)
+    {
+        lines.push(format!(
+            "  {:>14}  {:>6} times, {:>8.1} expected   {}",
+            text(&moved["text"]),
+            moved["count"].to_string(),
+            moved["expected"].as_f64().unwrap_or(0.0),
+            moved["examples"][0]["text"].as_str().unwrap_or_default()
+        ));
+    }
+    lines.join("\n") + "\n"
+}

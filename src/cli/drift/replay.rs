@@ -1,0 +1,243 @@
+//! `tidewatch drift replay`.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::posts::PostArgs;
+use super::scored::Reader;
+use crate::cli::exit::{BadInput, End};
+use crate::cli::model::{DeviceArgs, log_sparingly, model_folder};
+use crate::drift::baseline::Baseline;
+use crate::drift::judge::{Judge, Judged};
+use crate::drift::reading::Reading;
+use crate::drift::rule::{Change, Verdict, Watch};
+use crate::drift::timeline::{Legend, Mark, Point, svg, terminal};
+use crate::drift::windows::{Assembly, Snapshot, Window, WindowSettings};
+use crate::model::manifest::BASELINE_FILE;
+use crate::record::Origin;
+
+const EXAMPLES: &str = "Examples:
+  tidewatch drift replay posts.jsonl
+  tidewatch drift replay --json --window 200 tweets.csv | jq 'select(.verdict == \"drift\")'
+  tidewatch drift replay --svg drift.svg --text-field 3 --id-field 1 --time-from-id semeval-tweets/*.tsv";
+
+/// Columns of the picture where there is no terminal to ask.
+const WIDTH: usize = 100;
+
+/// Run the detector over a file of posts, as it would have watched them
+///
+/// Scores the posts, puts them into windows in the order of their times (or of the file, where they have none), compares each
+/// with the model's baseline and draws the timeline. Nothing is written to Kafka or Postgres.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(in crate::cli) struct ReplayArgs {
+    #[command(flatten)]
+    posts: PostArgs,
+    /// The model bundle's folder [default: models/default here or in the clone]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// The baseline to compare with [default: the bundle's]
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Messages in a window
+    #[arg(long, value_name = "N", default_value = "1000")]
+    window: usize,
+    /// The false-alarm budget: at most one in so many windows where nothing changes
+    #[arg(long, value_name = "WINDOWS", default_value = "1000")]
+    budget: u32,
+    /// Write the timeline as a picture
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// A JSON line for each window with `start`, `messages`, `verdict` and the statistics, and last `windows` and `alarms`
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
+    log_sparingly();
+    if args.window == 0 {
+        return Err(BadInput::from("--window must be 1 or more"));
+    }
+    let folder = model_folder(args.model);
+    let mut reader = Reader::open(&folder, &args.device.config(&folder))?;
+    let path = args
+        .baseline
+        .unwrap_or_else(|| reader.bundle.file(BASELINE_FILE));
+    let baseline = open_baseline(&path, &reader)?;
+    let loaded = args.posts.load()?;
+    let readings = reader.read(loaded.posts)?;
+    let windows = windows(
+        readings.into_iter().map(|(reading, _)| reading),
+        args.window,
+    );
+
+    let judge = Judge::new(&baseline, args.budget);
+    let labels = &reader.bundle.manifest.labels;
+    let token = |id| reader.tokenizer.token(id);
+    let mut watch = Watch::default();
+    let mut out = std::io::stdout().lock();
+    let (mut points, mut alarms) = (Vec::new(), 0);
+    for window in windows {
+        let readings: Vec<Reading> = window.readings.iter().map(|(_, r)| r.clone()).collect();
+        let judged = judge.judge(&readings, &mut watch);
+        alarms += u64::from(judged.change == Change::Opened);
+        if args.json {
+            let line = line(&window, &judged, labels, &token);
+            writeln!(out, "{line}")?;
+        } else if let Some(alarm) = &judged.alarm {
+            tell(&mut out, &window, alarm, &token)?;
+        }
+        points.push(point(&window, &judged));
+    }
+    let legend = Legend {
+        title: &format!(
+            "Drift of {} against {}",
+            name(&args.posts.files),
+            path.display()
+        ),
+        labels,
+        alarm: judge.rule().single,
+    };
+    if let Some(path) = args.svg {
+        std::fs::write(&path, svg::draw(&points, &legend))
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    if args.json {
+        let end = json!({"windows": points.len(), "alarms": alarms, "malformed": loaded.malformed});
+        writeln!(out, "{end}")?;
+    } else {
+        let colour = std::io::stdout().is_terminal();
+        for line in terminal::draw(&points, &legend, WIDTH, colour) {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(
+            out,
+            "{} windows, {alarms} alarms ({} lines could not be used)",
+            points.len(),
+            loaded.malformed
+        )?;
+    }
+    Ok(End::Done)
+}
+
+fn open_baseline(path: &std::path::Path, reader: &Reader) -> anyhow::Result<Baseline> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        BadInput::from(format!(
+            "there is no baseline at {} ({error}); make one with `tidewatch baseline`, from texts like those the model was \
+             calibrated on",
+            path.display()
+        ))
+    })?;
+    let unusable = |error| BadInput::from(format!("{}: {error}", path.display()));
+    let baseline = Baseline::parse(&bytes).map_err(unusable)?;
+    let identity = reader.identity();
+    baseline
+        .fits(&identity.model_sha256, &identity.tokenizer_sha256)
+        .map_err(unusable)?;
+    Ok(baseline)
+}
+
+/// The readings as windows of so many; the last may hold fewer.
+fn windows(readings: impl Iterator<Item = Reading>, messages: usize) -> Vec<Window> {
+    let settings = WindowSettings {
+        messages,
+        time: None,
+        lateness: 0,
+        idle: i64::MAX,
+    };
+    let mut assembly = Assembly::new(settings, Snapshot::default(), 0);
+    let topic: Arc<str> = Arc::from("replay");
+    for (offset, reading) in (0..).zip(readings) {
+        let origin = Origin {
+            topic: Arc::clone(&topic),
+            partition: 0,
+            offset,
+        };
+        assembly.push(origin, reading, 0);
+    }
+    assembly.retire()
+}
+
+fn point(window: &Window, judged: &Judged) -> Point {
+    let total = judged.counts.messages.max(1) as f64;
+    Point {
+        start: window.start,
+        end: window.end,
+        messages: judged.finding.messages,
+        p: judged.finding.p,
+        verdict: match judged.verdict {
+            Verdict::Ok => Mark::Ok,
+            Verdict::Unknown => Mark::Unknown,
+            Verdict::Drift => Mark::Drift,
+        },
+        shares: judged
+            .counts
+            .classes
+            .iter()
+            .map(|&count| count as f64 / total)
+            .collect(),
+        alarm_opened: judged.change == Change::Opened,
+    }
+}
+
+fn name(files: &[PathBuf]) -> String {
+    match files {
+        [] => "standard input".to_owned(),
+        [one] => one.display().to_string(),
+        [first, rest @ ..] => format!("{} and {} more", first.display(), rest.len()),
+    }
+}
+
+/// A window as a line for programs.
+fn line(
+    window: &Window,
+    judged: &Judged,
+    labels: &[String],
+    token: &impl Fn(u32) -> Option<String>,
+) -> Value {
+    let mut line = json!({
+        "start": crate::drift::timeline::axis::moment(window.start),
+        "end": crate::drift::timeline::axis::moment(window.end),
+    });
+    let described = crate::drift::judge::describe(judged, labels, token);
+    if let (Some(line), Value::Object(described)) = (line.as_object_mut(), described) {
+        line.extend::<Map<_, _>>(described);
+    }
+    line
+}
+
+/// An alarm, for a person.
+fn tell(
+    out: &mut impl Write,
+    window: &Window,
+    alarm: &crate::drift::judge::Alarm,
+    token: &impl Fn(u32) -> Option<String>,
+) -> std::io::Result<()> {
+    let tokens: Vec<String> = alarm
+        .explanation
+        .tokens
+        .iter()
+        .take(8)
+        .filter_map(|moved| {
+            let sign = if moved.contribution > 0.0 { '+' } else { '-' };
+            Some(format!("{sign}{}", token(moved.token)?))
+        })
+        .collect();
+    writeln!(
+        out,
+        "alarm in window {} ({}): {:?} severity, {:?}: {} Words that moved: {}",
+        window.number,
+        crate::drift::timeline::axis::moment(window.start),
+        alarm.decision.severity,
+        alarm.decision.remedy,
+        alarm.decision.reason,
+        tokens.join(" "),
+    )
+}

@@ -1,0 +1,202 @@
+//! What is different in a window: which tokens, which sources and subjects, which labels.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::counts::Counts;
+use super::proportion::{share, wilson};
+use super::reading::Reading;
+
+pub mod groups;
+
+pub use groups::{Group, GroupKind, GroupPart, Scope};
+
+/// Examples of each token at most.
+const EXAMPLES: usize = 3;
+
+/// Why a window differs from its reference.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// Tokens that moved most, the strongest first.
+    pub tokens: Vec<TokenMove>,
+    /// Sources and subjects with most messages, by kind and falling number.
+    pub groups: Vec<GroupPart>,
+    /// Whether one, some or all of the groups carry the drift; none where the distance is below the threshold.
+    pub scope: Option<Scope>,
+    /// The labels' shares, in their order.
+    pub labels: Vec<LabelMove>,
+    /// Distance of the whole window.
+    pub distance: f64,
+}
+
+/// How the use of a token has changed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TokenMove {
+    /// The token's id.
+    pub token: u32,
+    /// Its part in Dunning's G² of the two vocabularies, above zero if it occurs more than before and below if less.
+    pub contribution: f64,
+    /// The size of that part as a share of the whole G², 0 to 1.
+    pub part: f64,
+    /// How often it occurs in the window.
+    pub count: u64,
+    /// How often it would occur there if it did as in the reference.
+    pub expected: f64,
+    /// Messages of the window in which it occurs.
+    pub messages: u64,
+    /// Indices in the window of up to three such messages, no two of them near copies.
+    pub examples: Vec<usize>,
+}
+
+/// How often a label is predicted, before and now.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct LabelMove {
+    /// Share in the reference.
+    pub before: f64,
+    /// Its 95 % interval (Wilson 1927).
+    pub before_interval: (f64, f64),
+    /// Share in the window.
+    pub now: f64,
+    /// Its 95 % interval.
+    pub now_interval: (f64, f64),
+}
+
+impl Explanation {
+    /// The part of the distance (0 to 1) that goes when the one subject goes that takes most of it along; none where the window
+    /// names no two subjects. Subjects of half the messages or more are the feed itself, and not looked at.
+    #[must_use]
+    pub fn one_subject(&self) -> Option<f64> {
+        let candidates = self.groups.iter().filter(|part| {
+            part.group.kind == GroupKind::Subject && part.group.name.is_some() && part.share < 0.5
+        });
+        let falls = candidates.filter_map(|part| part.fall);
+        let largest = falls.max_by(f64::total_cmp)?;
+        (self.distance > 0.0).then(|| (largest / self.distance).clamp(0.0, 1.0))
+    }
+}
+
+/// Explains how the messages of a window differ from a reference.
+///
+/// `limit` is the most tokens to name. `distance` says how far counts are from the reference, more being farther (minus the
+/// logarithm of a p-value, say, or the Jensen-Shannon divergence); `threshold` is the distance from which there is drift. The
+/// distance is taken once for the window, once for each of at most 102 groups, and some twenty times for the [`Scope`].
+#[must_use]
+pub fn explain(
+    window: &[&Reading],
+    reference: &Counts,
+    limit: usize,
+    threshold: f64,
+    distance: impl Fn(&Counts) -> f64,
+) -> Explanation {
+    let mut counts = Counts::new(reference.shape());
+    window.iter().for_each(|reading| counts.add(reading));
+    let (groups, scope) = groups::explain(window, &counts, reference, threshold, &distance);
+    Explanation {
+        tokens: tokens(window, &counts, reference, limit),
+        groups,
+        scope,
+        labels: labels(&counts, reference),
+        distance: distance(&counts),
+    }
+}
+
+/// The tokens with the largest parts in the difference of two vocabularies.
+///
+/// Dunning 1993 ("Accurate Methods for the Statistics of Surprise and Coincidence") compares counts with those expected if both
+/// texts used a token equally: G² = 2 (a ln(a / E_a) + b ln(b / E_b)), summed over tokens. Counts of zero need no smoothing, as
+/// 0 ln 0 is 0. Every token's part is at least zero, and their sum over twice the number of all tokens is the Jensen-Shannon
+/// divergence (in nats) of the vocabularies, each weighted by its length (Lin 1991): so the parts are those of either.
+///
+/// G² takes every occurrence for one of its own, but a message that repeats a token does it all at once. So a token that rose
+/// through a single message is not named unless the window has no other.
+fn tokens(
+    window: &[&Reading],
+    counts: &Counts,
+    reference: &Counts,
+    limit: usize,
+) -> Vec<TokenMove> {
+    let (now, before) = (counts.pieces() as f64, reference.pieces() as f64);
+    if now == 0.0 || before == 0.0 {
+        return Vec::new();
+    }
+    let mut messages: HashMap<u32, u64> = HashMap::new();
+    for reading in window {
+        let mut distinct = reading.tokens.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        for token in distinct {
+            *messages.entry(token).or_default() += 1;
+        }
+    }
+    let mut moves = Vec::new();
+    let mut whole = 0.0;
+    for (token, (&count, &old)) in (0_u32..).zip(counts.tokens.iter().zip(&reference.tokens)) {
+        let (a, b) = (count as f64, old as f64);
+        let size = part(a, b, now, before);
+        whole += size;
+        let expected = now * b / before;
+        let occurs = messages.get(&token).copied().unwrap_or(0);
+        if size > 0.0 && (a < expected || occurs > 1 || window.len() == 1) {
+            moves.push(TokenMove {
+                token,
+                contribution: if a < expected { -size } else { size },
+                part: 0.0,
+                count,
+                expected,
+                messages: occurs,
+                examples: Vec::new(),
+            });
+        }
+    }
+    moves.sort_by(|a, b| f64::total_cmp(&b.contribution.abs(), &a.contribution.abs()));
+    moves.truncate(limit);
+    for one in &mut moves {
+        one.part = one.contribution.abs() / whole;
+    }
+    give_examples(window, &mut moves);
+    moves
+}
+
+/// What a token with these counts in texts of these lengths adds to G².
+fn part(a: f64, b: f64, now: f64, before: f64) -> f64 {
+    let term = |seen: f64, length: f64| {
+        if seen > 0.0 {
+            seen * (seen * (now + before) / ((a + b) * length)).ln()
+        } else {
+            0.0
+        }
+    };
+    (2.0 * (term(a, now) + term(b, before))).max(0.0)
+}
+
+fn give_examples(window: &[&Reading], moves: &mut [TokenMove]) {
+    let places: HashMap<u32, usize> = moves.iter().map(|one| one.token).zip(0..).collect();
+    for (index, reading) in window.iter().enumerate() {
+        for token in &reading.tokens {
+            let Some(&place) = places.get(token) else {
+                continue;
+            };
+            let examples = &mut moves[place].examples;
+            let copy = |&other: &usize| window[other].print.near == reading.print.near;
+            if examples.len() < EXAMPLES && !examples.iter().any(copy) {
+                examples.push(index);
+            }
+        }
+    }
+}
+
+fn labels(counts: &Counts, reference: &Counts) -> Vec<LabelMove> {
+    let pairs = counts.classes.iter().zip(&reference.classes);
+    pairs
+        .map(|(&now, &before)| LabelMove {
+            before: share(before, reference.messages),
+            before_interval: wilson(before, reference.messages),
+            now: share(now, counts.messages),
+            now_interval: wilson(now, counts.messages),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! What the watcher remembers of a model between two looks, as bytes.
+
+use std::sync::Arc;
+
+use prost::Message;
+
+use super::pane::{self, PaneError};
+use super::reading::Reading;
+use super::rule::Watch;
+use super::windows::Snapshot;
+use crate::record::{Origin, TopicPartition};
+
+/// Everything about a model that is not yet in a closed window, and the alarm that may be open.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Memory {
+    pub windows: Snapshot,
+    pub watch: Watch,
+    /// The number and the earliest event time of the window that opened the alarm.
+    pub since: Option<(u64, i64)>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct MemoryBytes {
+    #[prost(message, repeated, tag = "1")]
+    partitions: Vec<PartitionBytes>,
+    #[prost(message, optional, tag = "2")]
+    pending: Option<ReadingsBytes>,
+    #[prost(message, optional, tag = "3")]
+    open: Option<ReadingsBytes>,
+    #[prost(uint64, tag = "4")]
+    late: u64,
+    #[prost(int64, optional, tag = "5")]
+    watermark: Option<i64>,
+    #[prost(uint64, tag = "6")]
+    number: u64,
+    #[prost(bool, tag = "7")]
+    alarm: bool,
+    /// Whether the last two windows were far, the older one first.
+    #[prost(bool, tag = "8")]
+    older_far: bool,
+    #[prost(bool, tag = "9")]
+    last_far: bool,
+    #[prost(uint32, tag = "10")]
+    calm: u32,
+    #[prost(message, optional, tag = "11")]
+    since: Option<SinceBytes>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PartitionBytes {
+    #[prost(string, tag = "1")]
+    topic: String,
+    #[prost(int32, tag = "2")]
+    partition: i32,
+    #[prost(int64, optional, tag = "3")]
+    newest: Option<i64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ReadingsBytes {
+    /// For each reading the index of its partition.
+    #[prost(uint32, repeated, tag = "1")]
+    partitions: Vec<u32>,
+    #[prost(bytes = "vec", tag = "2")]
+    pane: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SinceBytes {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(int64, tag = "2")]
+    time: i64,
+}
+
+impl Memory {
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let Snapshot {
+            pending,
+            open,
+            late,
+            newest,
+            watermark,
+            number,
+        } = &self.windows;
+        let mut partitions: Vec<PartitionBytes> = newest
+            .iter()
+            .map(|(partition, newest)| PartitionBytes {
+                topic: partition.topic.to_string(),
+                partition: partition.partition,
+                newest: Some(*newest),
+            })
+            .collect();
+        let mut readings = |held: &[(Origin, Reading)]| {
+            Some(ReadingsBytes {
+                partitions: held
+                    .iter()
+                    .map(|(origin, _)| index(&mut partitions, origin))
+                    .collect(),
+                pane: pane::encode(
+                    held.iter()
+                        .map(|(origin, reading)| (origin.offset, reading)),
+                ),
+            })
+        };
+        let (pending, open) = (readings(pending), readings(open));
+        MemoryBytes {
+            partitions,
+            pending,
+            open,
+            late: *late,
+            watermark: *watermark,
+            number: *number,
+            alarm: self.watch.open,
+            older_far: self.watch.far.0,
+            last_far: self.watch.far.1,
+            calm: self.watch.calm,
+            since: self.since.map(|(number, time)| SinceBytes { number, time }),
+        }
+        .encode_to_vec()
+    }
+
+    /// Reads what [`Memory::encode`] has written.
+    ///
+    /// # Errors
+    /// [`PaneError`] when the bytes are something else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, PaneError> {
+        let kept = MemoryBytes::decode(bytes).map_err(|error| PaneError(error.to_string()))?;
+        let partitions: Vec<TopicPartition> = kept
+            .partitions
+            .iter()
+            .map(|kept| TopicPartition {
+                topic: Arc::from(&*kept.topic),
+                partition: kept.partition,
+            })
+            .collect();
+        let readings = |kept: Option<ReadingsBytes>| {
+            let kept = kept.unwrap_or_default();
+            let rows = pane::decode(&kept.pane)?;
+            let places = kept.partitions.iter().map(|&index| {
+                partitions
+                    .get(index as usize)
+                    .ok_or_else(|| PaneError(format!("it has no partition {index}")))
+            });
+            rows.into_iter()
+                .zip(places)
+                .map(|((offset, reading), place)| {
+                    let TopicPartition { topic, partition } = place?.clone();
+                    let origin = Origin {
+                        topic,
+                        partition,
+                        offset,
+                    };
+                    Ok((origin, reading))
+                })
+                .collect::<Result<Vec<_>, PaneError>>()
+        };
+        Ok(Self {
+            windows: Snapshot {
+                pending: readings(kept.pending)?,
+                open: readings(kept.open)?,
+                late: kept.late,
+                newest: partitions
+                    .iter()
+                    .cloned()
+                    .zip(&kept.partitions)
+                    .filter_map(|(partition, kept)| Some((partition, kept.newest?)))
+                    .collect(),
+                watermark: kept.watermark,
+                number: kept.number,
+            },
+            watch: Watch {
+                open: kept.alarm,
+                far: (kept.older_far, kept.last_far),
+                calm: kept.calm,
+            },
+            since: kept.since.map(|since| (since.number, since.time)),
+        })
+    }
+}
+
+/// The index of a message's partition, which is added where it is missing.
+fn index(partitions: &mut Vec<PartitionBytes>, origin: &Origin) -> u32 {
+    let found = partitions
+        .iter()
+        .position(|kept| *kept.topic == *origin.topic && kept.partition == origin.partition);
+    let index = found.unwrap_or_else(|| {
+        partitions.push(PartitionBytes {
+            topic: origin.topic.to_string(),
+            partition: origin.partition,
+            newest: None,
+        });
+        partitions.len() - 1
+    });
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reading::Fingerprint;
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_comes_back() {
+        let reading = |partition, offset, time| {
+            let origin = Origin {
+                topic: Arc::from("posts"),
+                partition,
+                offset,
+            };
+            let reading = Reading {
+                time,
+                print: Fingerprint::of("x"),
+                source: "twitter".into(),
+                subject: "".into(),
+                label: 1,
+                probabilities: vec![0.0, 1.0],
+                tokens: vec![3],
+                words: 1,
+                truncated: false,
+            };
+            (origin, reading)
+        };
+        let partition = |number| reading(number, 0, 0).0.topic_partition();
+        let memory = Memory {
+            windows: Snapshot {
+                pending: vec![reading(0, 4, 90), reading(2, 9, 91)],
+                open: vec![reading(1, 7, 50)],
+                late: 3,
+                newest: vec![(partition(0), 90), (partition(1), -5)],
+                watermark: Some(60),
+                number: 12,
+            },
+            watch: Watch {
+                open: true,
+                far: (false, true),
+                calm: 2,
+            },
+            since: Some((10, -1)),
+        };
+        assert_eq!(Memory::decode(&memory.encode()).unwrap(), memory);
+        assert_eq!(Memory::decode(&[]).unwrap(), Memory::default());
+        assert!(Memory::decode(&[0xff; 5]).is_err());
+    }
+}

@@ -1,0 +1,247 @@
+//! Which readings belong to which window.
+//!
+//! Messages of several partitions, read by several instances, arrive in an order that says little. So they wait until a
+//! watermark has passed them (Akidau et al. 2015, "The Dataflow Model", section 2.3: here the event time up to which every
+//! partition has been heard, less an allowed lateness), and leave in the order of their event times. Equal times go by topic,
+//! partition and offset, so the windows of a stream do not depend on who has read which part of it. What comes later than the
+//! watermark is not lost: it belongs to the window that is open then.
+
+use std::collections::BTreeMap;
+
+use super::reading::Reading;
+use crate::record::{Origin, TopicPartition};
+
+/// Readings that wait at most; beyond, the earliest leave whatever the watermark says.
+const MOST_PENDING: usize = 200_000;
+
+/// When a window ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowSettings {
+    /// At so many messages.
+    pub messages: usize,
+    /// And where a multiple of so many milliseconds of event time begins.
+    pub time: Option<i64>,
+    /// How far behind the latest of its partition a message may be and still be counted in its place, in milliseconds.
+    pub lateness: i64,
+    /// A partition that has been silent for so many milliseconds holds up no other.
+    pub idle: i64,
+}
+
+/// A window that is closed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// Counts the windows of a model, from 0.
+    pub number: u64,
+    /// The earliest and the latest event time in it, in milliseconds since 1970.
+    pub start: i64,
+    pub end: i64,
+    /// In the order of their event times, but for those that came late.
+    pub readings: Vec<(Origin, Reading)>,
+    /// How many of them came after the watermark.
+    pub late: u64,
+}
+
+/// How far a partition has been heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Progress {
+    /// The latest event time; none before the first message.
+    newest: Option<i64>,
+    /// When something was heard of it last, by the clock of whoever listens.
+    heard: i64,
+}
+
+/// The windows of one model, being made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assembly {
+    settings: WindowSettings,
+    pending: BTreeMap<(i64, Origin), Reading>,
+    open: Vec<(Origin, Reading)>,
+    /// Among the open ones, those that came late.
+    late: u64,
+    progress: BTreeMap<TopicPartition, Progress>,
+    watermark: i64,
+    number: u64,
+}
+
+/// All there is to remember of an [`Assembly`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    pub pending: Vec<(Origin, Reading)>,
+    pub open: Vec<(Origin, Reading)>,
+    pub late: u64,
+    /// The latest event time of each partition.
+    pub newest: Vec<(TopicPartition, i64)>,
+    pub watermark: Option<i64>,
+    pub number: u64,
+}
+
+impl Assembly {
+    /// Begins with what is remembered, at the time `now` in milliseconds.
+    #[must_use]
+    pub fn new(settings: WindowSettings, remembered: Snapshot, now: i64) -> Self {
+        let key = |(origin, reading): (Origin, Reading)| ((reading.time, origin), reading);
+        let progress = |(partition, newest)| {
+            let newest = Some(newest);
+            (partition, Progress { newest, heard: now })
+        };
+        Self {
+            settings,
+            pending: remembered.pending.into_iter().map(key).collect(),
+            open: remembered.open,
+            late: remembered.late,
+            progress: remembered.newest.into_iter().map(progress).collect(),
+            watermark: remembered.watermark.unwrap_or(i64::MIN),
+            number: remembered.number,
+        }
+    }
+
+    /// What to remember.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            pending: self
+                .pending
+                .iter()
+                .map(|((_, origin), reading)| (origin.clone(), reading.clone()))
+                .collect(),
+            open: self.open.clone(),
+            late: self.late,
+            newest: self
+                .progress
+                .iter()
+                .filter_map(|(partition, progress)| Some((partition.clone(), progress.newest?)))
+                .collect(),
+            watermark: (self.watermark > i64::MIN).then_some(self.watermark),
+            number: self.number,
+        }
+    }
+
+    /// There is such a partition: it is waited for, unless it stays silent.
+    pub fn expect(&mut self, partition: &TopicPartition, now: i64) {
+        self.progress.entry(partition.clone()).or_insert(Progress {
+            newest: None,
+            heard: now,
+        });
+    }
+
+    /// Takes a reading in; `now` is the time of its arrival.
+    pub fn push(&mut self, origin: Origin, reading: Reading, now: i64) {
+        let progress = self
+            .progress
+            .entry(origin.topic_partition())
+            .or_insert(Progress {
+                newest: None,
+                heard: now,
+            });
+        progress.heard = now;
+        progress.newest = progress.newest.max(Some(reading.time));
+        self.pending.insert((reading.time, origin), reading);
+    }
+
+    /// Closes every window that is complete at the time `now`.
+    pub fn close(&mut self, now: i64) -> Vec<Window> {
+        let due = self.due(now);
+        let mut closed = Vec::new();
+        while let Some(entry) = self.pending.first_entry() {
+            let &(time, _) = entry.key();
+            if time > due && self.pending.len() <= MOST_PENDING {
+                break;
+            }
+            let Some(((time, origin), reading)) = self.pending.pop_first() else {
+                break;
+            };
+            closed.extend(self.take(time, origin, reading));
+        }
+        self.watermark = self
+            .watermark
+            .max(due.min(self.newest().unwrap_or(i64::MIN)));
+        closed
+    }
+
+    /// Closes the open window as it is, everything that waits included: no more will come for this model.
+    pub fn retire(&mut self) -> Vec<Window> {
+        let mut closed = Vec::new();
+        while let Some(((time, origin), reading)) = self.pending.pop_first() {
+            closed.extend(self.take(time, origin, reading));
+        }
+        closed.extend(self.cut());
+        closed
+    }
+
+    /// Nothing waits and nothing is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty() && self.open.is_empty()
+    }
+
+    /// Messages in the window that is open, those that wait included.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.pending.len() + self.open.len()
+    }
+
+    /// When anything was heard last.
+    #[must_use]
+    pub fn heard(&self) -> Option<i64> {
+        self.progress.values().map(|progress| progress.heard).max()
+    }
+
+    /// Up to which event time readings may leave.
+    fn due(&self, now: i64) -> i64 {
+        let listened = self
+            .progress
+            .values()
+            .filter(|progress| now - progress.heard < self.settings.idle);
+        let newest = listened.map(|progress| progress.newest);
+        match newest.min() {
+            // Everybody is silent: nothing is to be waited for.
+            None => i64::MAX,
+            // A partition that has not begun yet is waited for.
+            Some(None) => i64::MIN,
+            Some(Some(newest)) => newest.saturating_sub(self.settings.lateness),
+        }
+    }
+
+    fn newest(&self) -> Option<i64> {
+        self.progress
+            .values()
+            .filter_map(|progress| progress.newest)
+            .max()
+    }
+
+    /// Puts a reading into the open window; the window that this closes, if it does.
+    fn take(&mut self, time: i64, origin: Origin, reading: Reading) -> Vec<Window> {
+        let mut closed = Vec::new();
+        let is_late = time <= self.watermark;
+        if let (Some(length), Some((_, last))) = (self.settings.time, self.open.last())
+            && !is_late
+            && last.time.div_euclid(length) < time.div_euclid(length)
+        {
+            closed.extend(self.cut());
+        }
+        self.late += u64::from(is_late);
+        self.open.push((origin, reading));
+        if self.open.len() >= self.settings.messages {
+            closed.extend(self.cut());
+        }
+        closed
+    }
+
+    fn cut(&mut self) -> Option<Window> {
+        let readings = std::mem::take(&mut self.open);
+        let times = readings.iter().map(|(_, reading)| reading.time);
+        let (start, end) = times.clone().min().zip(times.max())?;
+        let number = self.number;
+        self.number += 1;
+        Some(Window {
+            number,
+            start,
+            end,
+            readings,
+            late: std::mem::take(&mut self.late),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! The watch over the live feed: one instance at a time counts for all what every instance has left, judges the windows, and
+//! reports.
+//!
+//! Whoever holds the lease looks every few seconds: it asks Kafka for the committed offsets, takes the panes below them out of
+//! Postgres, and writes what follows from them (positions, memory, windows, reports) in one transaction that checks the lease.
+//! So each committed message is counted once, whoever watches and whatever dies; and since windows go by event time, it does
+//! not matter which instance has scored what.
+
+mod baselines;
+mod committed;
+mod feed;
+mod outbox;
+mod report;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+
+pub use baselines::{BaselineFault, of_bundle};
+
+use self::baselines::Baselines;
+use self::committed::Committed;
+use self::feed::Feed;
+use self::outbox::Reports;
+use crate::drift::baseline::Baseline;
+use crate::drift::config::DriftConfig;
+use crate::drift::memory::Memory;
+use crate::drift::pane;
+use crate::metrics::Metrics;
+use crate::model::tokenizer::Tokenizer;
+use crate::pipeline::config::KafkaConfig;
+use crate::record::{ModelVersion, Origin, TopicPartition};
+use crate::store::{Lease, Store, StoreError, Watched};
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(2);
+/// How long the duty is another's after its holder was heard last.
+const LEASE: Duration = Duration::from_secs(15);
+/// Panes taken in one look.
+const PANES: u32 = 500;
+/// Between two removals of old windows.
+const TRIM_EVERY: Duration = Duration::from_secs(3_600);
+/// The name of the duty.
+const DUTY: &str = "drift";
+/// A model that has left nothing for so many milliseconds, while another has, scores no more.
+const RETIRED: i64 = 600_000;
+
+/// What the watch needs.
+pub struct Setting {
+    pub store: Store,
+    pub kafka: KafkaConfig,
+    /// The topics that are read.
+    pub topics: Vec<String>,
+    pub drift: DriftConfig,
+    /// The model of this instance, and what its messages are compared with, if anything.
+    pub model: Arc<ModelVersion>,
+    pub baseline: Option<Baseline>,
+    pub tokenizer: Arc<Tokenizer>,
+    pub metrics: Metrics,
+}
+
+/// Watches, where this instance is the one.
+pub struct Monitor {
+    setting: Setting,
+    /// Unique to the process: a successor of the same name is another.
+    holder: String,
+    committed: Committed,
+    baselines: Baselines,
+    reports: Reports,
+    held: Option<Held>,
+    /// When old windows were removed last.
+    trimmed: Option<Instant>,
+}
+
+/// What is in memory while the lease is held.
+struct Held {
+    lease: Lease,
+    /// Up to where each partition has been counted.
+    positions: BTreeMap<TopicPartition, i64>,
+    feeds: BTreeMap<i32, Feed>,
+}
+
+/// Why a look came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum MonitorError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Kafka(String),
+    #[error(transparent)]
+    Memory(#[from] pane::PaneError),
+}
+
+impl Monitor {
+    #[must_use]
+    pub fn new(setting: Setting) -> Self {
+        let unique: u64 = rand::random();
+        Self {
+            holder: format!("{}/{unique:016x}", setting.kafka.instance_name()),
+            committed: Committed::new(setting.kafka.clone()),
+            baselines: Baselines::default(),
+            reports: Reports::new(setting.kafka.clone(), setting.drift.reports.clone()),
+            held: None,
+            trimmed: None,
+            setting,
+        }
+    }
+
+    /// Watches until `stop`, then gives the duty back.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut told = false;
+        loop {
+            match self.look().await {
+                Ok(()) => told = false,
+                Err(error) => {
+                    // What was written is not known: read it again before the next step.
+                    self.held = None;
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!("the feed is not watched for now: {error}");
+                    }
+                }
+            }
+            self.setting
+                .metrics
+                .drift_leader
+                .set(i64::from(self.held.is_some()));
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+        if let Some(held) = &self.held
+            && let Err(error) = self.setting.store.release(&held.lease).await
+        {
+            tracing::info!("the watch passes on when its lease ends: {error}");
+        }
+    }
+
+    /// Takes what is new into account, if this instance has the duty.
+    async fn look(&mut self) -> Result<(), MonitorError> {
+        let store = self.setting.store.clone();
+        let Some(lease) = store.lease(DUTY, &self.holder, LEASE).await? else {
+            self.held = None;
+            return Ok(());
+        };
+        let now = Utc::now().timestamp_millis();
+        let mut held = match self.held.take() {
+            Some(held) if held.lease == lease => held,
+            _ => self.load(lease, now).await?,
+        };
+        let topics: Vec<&str> = self.setting.topics.iter().map(String::as_str).collect();
+        let partitions = store.partitions_of(&topics).await?;
+        // Before the panes: what lies below these offsets does not change any more.
+        let committed = self
+            .committed
+            .ask(partitions)
+            .await
+            .map_err(MonitorError::Kafka)?;
+        let mut counted = Vec::new();
+        let panes = store.panes_below(&committed, PANES).await?;
+        for pane in panes {
+            let position = held.positions.get(&pane.partition).copied();
+            if position.is_none_or(|position| pane.offsets.start >= position) {
+                let feed = held
+                    .feeds
+                    .entry(pane.model)
+                    .or_insert_with(|| Feed::new(Memory::default(), &self.setting.drift, now));
+                for (partition, _) in &committed {
+                    feed.expect(partition, now);
+                }
+                for (offset, reading) in pane::decode(&pane.payload)? {
+                    let origin = Origin {
+                        topic: Arc::clone(&pane.partition.topic),
+                        partition: pane.partition.partition,
+                        offset,
+                    };
+                    feed.push(origin, reading, now);
+                }
+                held.positions
+                    .insert(pane.partition.clone(), pane.offsets.end);
+            }
+            counted.push(pane);
+        }
+        let step = self.step(&mut held, counted, now).await?;
+        let changed = !step.counted.is_empty() || !step.windows.is_empty();
+        if changed && !store.write_watched(&held.lease, &step).await? {
+            tracing::info!("another instance watches the feed now");
+            return Ok(());
+        }
+        self.count(&step, &held);
+        self.held = Some(held);
+        if self.trimmed.is_none_or(|last| last.elapsed() >= TRIM_EVERY) {
+            let kept = TimeDelta::days(i64::from(self.setting.drift.retention_days));
+            store.trim_watched(Utc::now() - kept).await?;
+            self.trimmed = Some(Instant::now());
+        }
+        self.reports.send(&store).await.map_err(MonitorError::Kafka)
+    }
+
+    /// Reads what is remembered.
+    async fn load(&self, lease: Lease, now: i64) -> Result<Held, MonitorError> {
+        let store = &self.setting.store;
+        if let Some(baseline) = &self.setting.baseline
+            && let Ok(json) = baseline.to_json()
+        {
+            let model = store.model_id(&self.setting.model).await?;
+            store.keep_baseline(model, &json).await?;
+        }
+        let mut feeds = BTreeMap::new();
+        for (model, bytes) in store.watch_memory().await? {
+            let memory = Memory::decode(&bytes)?;
+            feeds.insert(model, Feed::new(memory, &self.setting.drift, now));
+        }
+        tracing::info!(
+            token = lease.token,
+            "this instance watches the feed for drift"
+        );
+        Ok(Held {
+            lease,
+            positions: store.watched_positions().await?,
+            feeds,
+        })
+    }
+
+    /// Closes the windows that are complete, and says what is to be written.
+    async fn step(
+        &mut self,
+        held: &mut Held,
+        counted: Vec<crate::store::KeptPane>,
+        now: i64,
+    ) -> Result<Watched, MonitorError> {
+        let heard = held.feeds.values().filter_map(Feed::heard).max();
+        let mut step = Watched {
+            counted,
+            ..Watched::default()
+        };
+        for (&model, feed) in &mut held.feeds {
+            let retired = heard
+                .zip(feed.heard())
+                .is_some_and(|(any, own)| any - own > RETIRED);
+            let windows = if retired {
+                feed.retire()
+            } else {
+                feed.close(now)
+            };
+            let touched = !windows.is_empty() || step.counted.iter().any(|p| p.model == model);
+            if !touched {
+                continue;
+            }
+            let baseline = self.baselines.of(&self.setting.store, model).await?;
+            for window in windows {
+                let judged = feed.judge(&window, baseline.as_deref(), &self.setting.drift);
+                let told = report::Told {
+                    model,
+                    window: &window,
+                    judged: &judged,
+                    since: feed.since(),
+                    baseline: baseline.as_deref(),
+                    tokenizer: &self.setting.tokenizer,
+                };
+                step.windows.push(told.window());
+                if let Some(report) = told.report(&self.setting.store).await? {
+                    step.reports.push(report);
+                }
+                feed.settle(&judged);
+            }
+            step.memory.push((model, feed.memory().encode()));
+        }
+        Ok(step)
+    }
+
+    fn count(&self, step: &Watched, held: &Held) {
+        let metrics = &self.setting.metrics;
+        for window in &step.windows {
+            metrics
+                .drift_windows
+                .with_label_values(&[&*window.verdict])
+                .inc();
+            metrics
+                .drift_late_messages
+                .inc_by(window.late.unsigned_abs());
+            tracing::info!(
+                number = window.number,
+                verdict = window.verdict,
+                p = window.p,
+                foremost = window.foremost,
+                messages = window.messages,
+                "a window of the feed has been judged"
+            );
+        }
+        for report in &step.reports {
+            tracing::warn!(id = report.id, change = report.change, "drift alarm");
+        }
+        let open = held.feeds.values().filter(|feed| feed.is_alarmed()).count();
+        metrics.drift_alarms_open.set(open as i64);
+    }
+}

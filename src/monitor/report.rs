@@ -1,0 +1,145 @@
+//! A judged window as rows.
+
+use chrono::DateTime;
+use serde_json::{Value, json};
+
+use crate::drift::baseline::Baseline;
+use crate::drift::copies::distinct_by;
+use crate::drift::judge::{Judged, describe};
+use crate::drift::packed::pack;
+use crate::drift::rule::{Change, Verdict};
+use crate::drift::timeline::axis::moment;
+use crate::drift::windows::Window;
+use crate::model::tokenizer::Tokenizer;
+use crate::record::Origin;
+use crate::store::{self, KeptReport, KeptWindow, Store, StoreError};
+
+/// What is told of a window.
+pub(super) struct Told<'a> {
+    pub model: i32,
+    pub window: &'a Window,
+    /// None where there was nothing to judge it by.
+    pub judged: &'a Option<Judged>,
+    /// The window that opened the alarm.
+    pub since: Option<(u64, i64)>,
+    pub baseline: Option<&'a Baseline>,
+    pub tokenizer: &'a Tokenizer,
+}
+
+impl Told<'_> {
+    /// The row of the window.
+    pub(super) fn window(&self) -> KeptWindow {
+        let time = |ms| DateTime::from_timestamp_millis(ms).unwrap_or_default();
+        let judged = self.judged.as_ref();
+        let verdict = match judged.map(|judged| judged.verdict) {
+            Some(Verdict::Ok) => store::Verdict::Ok,
+            Some(Verdict::Drift) => store::Verdict::Drift,
+            Some(Verdict::Unknown) | None => store::Verdict::Unknown,
+        };
+        KeptWindow {
+            model: self.model,
+            number: signed(self.window.number),
+            started: time(self.window.start),
+            ended: time(self.window.end),
+            messages: self.window.readings.len() as i64,
+            distinct: judged.map_or(0, |judged| judged.finding.n as i64),
+            late: signed(self.window.late),
+            verdict: verdict.as_str().to_owned(),
+            p: judged.and_then(|judged| judged.finding.p),
+            foremost: judged
+                .and_then(|judged| judged.finding.leading)
+                .map(|statistic| statistic.name().to_owned()),
+            detail: self.detail(),
+            counts: judged.map_or_else(Vec::new, |judged| pack(&judged.counts)),
+        }
+    }
+
+    fn detail(&self) -> Value {
+        match (self.judged, self.baseline) {
+            (Some(judged), Some(baseline)) => {
+                describe(judged, &baseline.labels, &|id| self.tokenizer.token(id))
+            }
+            _ => json!({
+                "reason": "there is no baseline for the model that scored these messages: make one with `tidewatch baseline`",
+            }),
+        }
+    }
+
+    /// The report, where the window opened or resolved an alarm.
+    pub(super) async fn report(&self, store: &Store) -> Result<Option<KeptReport>, StoreError> {
+        let Some(judged) = self.judged else {
+            return Ok(None);
+        };
+        let change = match judged.change {
+            Change::None => return Ok(None),
+            Change::Opened => "opened",
+            Change::Resolved => "resolved",
+        };
+        let (since_number, since) = self
+            .since
+            .unwrap_or((self.window.number, self.window.start));
+        let mut report = json!({
+            "change": change,
+            "window": self.window.number,
+            "start": moment(self.window.start),
+            "end": moment(self.window.end),
+            "since_window": since_number,
+            "since": moment(since),
+        });
+        if let (Some(report), Value::Object(detail)) = (report.as_object_mut(), self.detail()) {
+            report.extend(detail);
+        }
+        if change == "opened" {
+            self.add_examples(&mut report, judged, store).await?;
+        }
+        Ok(Some(KeptReport {
+            id: format!("{}-{}-{change}", self.model, self.window.number),
+            model: self.model,
+            number: signed(self.window.number),
+            change: change.to_owned(),
+            report,
+        }))
+    }
+
+    /// Names the examples of the tokens that moved by where they stand in Kafka, with their texts where those are kept.
+    async fn add_examples(
+        &self,
+        report: &mut Value,
+        judged: &Judged,
+        store: &Store,
+    ) -> Result<(), StoreError> {
+        let Some(alarm) = &judged.alarm else {
+            return Ok(());
+        };
+        // As the judge has them: its examples are indices into these.
+        let kept = distinct_by(&self.window.readings, |(_, reading)| reading);
+        let moved = &alarm.explanation.tokens;
+        let origins: Vec<Vec<&Origin>> = moved
+            .iter()
+            .map(|token| {
+                let examples = token.examples.iter();
+                examples
+                    .filter_map(|&index| kept.get(index).map(|(origin, _)| origin))
+                    .collect()
+            })
+            .collect();
+        let wanted: Vec<&Origin> = origins.iter().flatten().copied().collect();
+        let texts = store.texts_of(&wanted).await?;
+        if let Some(tokens) = report["alarm"]["explanation"]["tokens"].as_array_mut() {
+            for (token, origins) in tokens.iter_mut().zip(&origins) {
+                let examples = origins.iter().map(|origin| {
+                    json!({
+                        "topic": &*origin.topic, "partition": origin.partition, "offset": origin.offset,
+                        "text": texts.get(*origin),
+                    })
+                });
+                token["examples"] = examples.collect();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,320 @@
+//! What the watch over the feed keeps: positions, memory, windows, reports.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::epochs::{columns, partition};
+use super::panes::{self, KeptPane};
+use super::{Lease, Store, StoreError, leases};
+use crate::record::{Origin, TopicPartition};
+
+/// What is said of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Ok,
+    Unknown,
+    Drift,
+}
+
+impl Verdict {
+    /// As it stands in the table.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Unknown => "unknown",
+            Self::Drift => "drift",
+        }
+    }
+}
+
+/// A closed window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptWindow {
+    pub model: i32,
+    pub number: i64,
+    pub started: DateTime<Utc>,
+    pub ended: DateTime<Utc>,
+    pub messages: i64,
+    pub distinct: i64,
+    pub late: i64,
+    pub verdict: String,
+    pub p: Option<f64>,
+    pub foremost: Option<String>,
+    pub detail: Value,
+    pub counts: Vec<u8>,
+}
+
+/// An alarm that was opened or resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptReport {
+    pub id: String,
+    pub model: i32,
+    pub number: i64,
+    pub change: String,
+    pub report: Value,
+}
+
+/// One step of the watch: all of it is written, or nothing.
+#[derive(Debug, Default)]
+pub struct Watched {
+    /// Panes that have been counted, or will not be.
+    pub counted: Vec<KeptPane>,
+    /// For each model, what to remember.
+    pub memory: Vec<(i32, Vec<u8>)>,
+    pub windows: Vec<KeptWindow>,
+    pub reports: Vec<KeptReport>,
+}
+
+impl Store {
+    /// Every partition of the topics that has ever been claimed.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn partitions_of(&self, topics: &[&str]) -> Result<Vec<TopicPartition>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT topic, "partition" AS number FROM partition_epochs WHERE topic = ANY ($1)"#,
+            topics as _,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| partition(&row.topic, row.number))
+            .collect())
+    }
+
+    /// The earliest panes wholly below the committed offsets, at most `limit`.
+    ///
+    /// The offsets must have been read before the call: then nothing below them changes any more.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn panes_below(
+        &self,
+        committed: &[(TopicPartition, i64)],
+        limit: u32,
+    ) -> Result<Vec<KeptPane>, StoreError> {
+        panes::below(
+            &mut *self.pool.acquire().await?,
+            committed,
+            i64::from(limit),
+        )
+        .await
+    }
+
+    /// Up to where each partition has been counted.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn watched_positions(&self) -> Result<BTreeMap<TopicPartition, i64>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT topic, "partition" AS number, next_offset FROM drift_positions"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (partition(&row.topic, row.number), row.next_offset))
+            .collect())
+    }
+
+    /// What is remembered of each model.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn watch_memory(&self) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
+        let rows = sqlx::query!("SELECT model, payload FROM drift_state")
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.model, row.payload))
+            .collect())
+    }
+
+    /// Writes a step of the watch, if the lease is still held; `false` where it is not, and nothing was written.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer; whether the step was written is then to be read again.
+    pub async fn write_watched(&self, lease: &Lease, step: &Watched) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        if !leases::hold(&mut transaction, lease).await? {
+            return Ok(false);
+        }
+        let (topics, numbers) = columns(step.counted.iter().map(|pane| &pane.partition));
+        let first: Vec<i64> = step.counted.iter().map(|pane| pane.offsets.start).collect();
+        sqlx::query!(
+            r#"DELETE FROM drift_panes pane
+                USING unnest($1::text[], $2::integer[], $3::bigint[]) AS counted (topic, number, first_offset)
+                WHERE pane.topic = counted.topic AND pane."partition" = counted.number
+                  AND pane.first_offset = counted.first_offset"#,
+            &topics as _,
+            &numbers,
+            &first,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        let next: Vec<i64> = step.counted.iter().map(|pane| pane.offsets.end).collect();
+        sqlx::query!(
+            r#"INSERT INTO drift_positions AS held (topic, "partition", next_offset)
+               SELECT topic, number, max(next_offset)
+                 FROM unnest($1::text[], $2::integer[], $3::bigint[]) AS counted (topic, number, next_offset)
+                GROUP BY topic, number
+               ON CONFLICT (topic, "partition") DO UPDATE
+                  SET next_offset = greatest(held.next_offset, excluded.next_offset)"#,
+            &topics as _,
+            &numbers,
+            &next,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        for (model, payload) in &step.memory {
+            sqlx::query!(
+                "INSERT INTO drift_state (model, payload) VALUES ($1, $2)
+                 ON CONFLICT (model) DO UPDATE SET payload = excluded.payload",
+                model,
+                payload,
+            )
+            .execute(&mut *transaction)
+            .await?;
+        }
+        for window in &step.windows {
+            sqlx::query!(
+                "INSERT INTO drift_windows (model, number, started, ended, messages, distinct_messages, late, verdict, p, foremost, detail, counts)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                window.model,
+                window.number,
+                window.started,
+                window.ended,
+                window.messages,
+                window.distinct,
+                window.late,
+                window.verdict,
+                window.p,
+                window.foremost,
+                window.detail,
+                window.counts,
+            )
+            .execute(&mut *transaction)
+            .await?;
+        }
+        for report in &step.reports {
+            sqlx::query!(
+                "INSERT INTO drift_reports (id, model, number, change, report) VALUES ($1, $2, $3, $4, $5)",
+                report.id,
+                report.model,
+                report.number,
+                report.change,
+                report.report,
+            )
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// The texts of these messages, as far as they are kept.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn texts_of(
+        &self,
+        origins: &[&Origin],
+    ) -> Result<BTreeMap<Origin, String>, StoreError> {
+        let topics: Vec<&str> = origins.iter().map(|origin| &*origin.topic).collect();
+        let numbers: Vec<i32> = origins.iter().map(|origin| origin.partition).collect();
+        let offsets: Vec<i64> = origins.iter().map(|origin| origin.offset).collect();
+        let rows = sqlx::query!(
+            r#"SELECT held.topic, held."partition" AS number, held."offset" AS position, held.text
+                 FROM predictions held
+                 JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS wanted (topic, number, position)
+                   ON held.topic = wanted.topic AND held."partition" = wanted.number AND held."offset" = wanted.position
+                WHERE held.text IS NOT NULL"#,
+            topics as _,
+            &numbers,
+            &offsets,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| {
+                let origin = Origin {
+                    topic: partition(&row.topic, row.number).topic,
+                    partition: row.number,
+                    offset: row.position,
+                };
+                Some((origin, row.text?))
+            })
+            .collect())
+    }
+
+    /// Reports that have not reached Kafka yet, the earliest first.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn unsent_reports(&self) -> Result<Vec<KeptReport>, StoreError> {
+        Ok(sqlx::query_as!(
+            KeptReport,
+            "SELECT id, model, number, change, report FROM drift_reports
+              WHERE sent_at IS NULL ORDER BY reported_at, number LIMIT 100"
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Notes that a report has reached Kafka.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer; the report will then be sent again.
+    pub async fn report_sent(&self, id: &str) -> Result<(), StoreError> {
+        sqlx::query!("UPDATE drift_reports SET sent_at = now() WHERE id = $1", id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Keeps a model's baseline for whichever instance watches.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn keep_baseline(&self, model: i32, baseline: &[u8]) -> Result<(), StoreError> {
+        sqlx::query!(
+            "INSERT INTO drift_baselines (model, baseline) VALUES ($1, $2)
+             ON CONFLICT (model) DO UPDATE SET baseline = excluded.baseline, stored_at = now()
+              WHERE drift_baselines.baseline <> excluded.baseline",
+            model,
+            baseline,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// A model's baseline, if one is kept.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn baseline_of(&self, model: i32) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "SELECT baseline FROM drift_baselines WHERE model = $1",
+            model
+        )
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+}

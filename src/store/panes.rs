@@ -1,0 +1,102 @@
+//! Panes: what chunks leave for the watch over the feed.
+
+use std::ops::Range;
+
+use sqlx::PgConnection;
+
+use super::StoreError;
+use super::epochs::{columns, partition};
+use crate::record::{ScoredChunk, TopicPartition};
+
+/// A pane as it was read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptPane {
+    pub partition: TopicPartition,
+    pub offsets: Range<i64>,
+    /// The number of the model that scored it.
+    pub model: i32,
+    pub payload: Vec<u8>,
+}
+
+/// Puts the chunk's panes in place of whatever an earlier attempt left at or above its offsets.
+///
+/// Chunks follow each other without a gap and begin at a committed offset, so what lies above the beginning of one is never
+/// committed. Call it under the lock on the partitions' epochs.
+pub(super) async fn replace(
+    connection: &mut PgConnection,
+    chunk: &ScoredChunk,
+    model_id: i32,
+) -> Result<(), StoreError> {
+    if chunk.panes.is_empty() && chunk.outcomes.is_empty() {
+        return Ok(());
+    }
+    let (topics, numbers) = columns(chunk.offsets.0.keys());
+    let first: Vec<i64> = chunk.offsets.0.values().map(|range| range.start).collect();
+    sqlx::query!(
+        r#"DELETE FROM drift_panes pane
+            USING unnest($1::text[], $2::integer[], $3::bigint[]) AS begun (topic, number, first_offset)
+            WHERE pane.topic = begun.topic AND pane."partition" = begun.number
+              AND pane.next_offset > begun.first_offset"#,
+        topics as _,
+        &numbers,
+        &first,
+    )
+    .execute(&mut *connection)
+    .await?;
+    if chunk.panes.is_empty() {
+        return Ok(());
+    }
+    let (topics, numbers) = columns(chunk.panes.iter().map(|pane| &pane.partition));
+    let first: Vec<i64> = chunk.panes.iter().map(|pane| pane.offsets.start).collect();
+    let next: Vec<i64> = chunk.panes.iter().map(|pane| pane.offsets.end).collect();
+    let payload: Vec<&[u8]> = chunk.panes.iter().map(|pane| &*pane.payload).collect();
+    sqlx::query!(
+        r#"INSERT INTO drift_panes (topic, "partition", first_offset, next_offset, model, payload)
+           SELECT topic, number, first_offset, next_offset, $5, payload
+             FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[], $6::bytea[])
+                  AS made (topic, number, first_offset, next_offset, payload)"#,
+        topics as _,
+        &numbers,
+        &first,
+        &next,
+        model_id,
+        &payload as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The earliest panes that are wholly below `committed`, at most `limit`.
+pub(super) async fn below(
+    connection: &mut PgConnection,
+    committed: &[(TopicPartition, i64)],
+    limit: i64,
+) -> Result<Vec<KeptPane>, StoreError> {
+    let (topics, numbers) = columns(committed.iter().map(|(partition, _)| partition));
+    let offsets: Vec<i64> = committed.iter().map(|(_, offset)| *offset).collect();
+    let rows = sqlx::query!(
+        r#"SELECT pane.topic, pane."partition" AS number, pane.first_offset, pane.next_offset, pane.model, pane.payload
+             FROM drift_panes pane
+             JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS done (topic, number, committed)
+               ON pane.topic = done.topic AND pane."partition" = done.number
+              AND pane.next_offset <= done.committed
+            ORDER BY pane.first_offset
+            LIMIT $4"#,
+        topics as _,
+        &numbers,
+        &offsets,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| KeptPane {
+            partition: partition(&row.topic, row.number),
+            offsets: row.first_offset..row.next_offset,
+            model: row.model,
+            payload: row.payload,
+        })
+        .collect())
+}

@@ -1,0 +1,78 @@
+//! The detector over files.
+
+use serde_json::{Value, json};
+
+use super::{ALL, TURN, baseline, post, tidewatch, write};
+
+#[test]
+fn a_file_is_replayed_as_lines_for_programs_and_as_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let baseline = baseline(folder.path());
+    let feed = write(
+        folder.path(),
+        "feed.jsonl",
+        (0..ALL).map(|n| post(n, n >= TURN)),
+    );
+    let svg = folder.path().join("drift.svg");
+    let replayed = tidewatch(&[
+        "drift",
+        "replay",
+        "--json",
+        "--window=200",
+        "--baseline",
+        baseline.to_str().unwrap(),
+        "--svg",
+        svg.to_str().unwrap(),
+        feed.to_str().unwrap(),
+    ]);
+    assert!(
+        replayed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&replayed.stderr)
+    );
+    let lines: Vec<Value> = String::from_utf8(replayed.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let (end, windows) = lines.split_last().unwrap();
+    assert_eq!((&end["windows"], &end["alarms"]), (&json!(8), &json!(1)));
+    let verdicts: Vec<&str> = windows
+        .iter()
+        .map(|w| w["verdict"].as_str().unwrap())
+        .collect();
+    assert_eq!(verdicts, [["ok"; 5].as_slice(), &["drift"; 3]].concat());
+    assert_eq!(windows[0]["messages"], 200);
+    assert!(windows[5]["statistics"]["classes"]["p"].as_f64().unwrap() < 1e-3);
+    assert!(std::fs::read_to_string(svg).unwrap().starts_with("<svg"));
+}
+
+#[test]
+fn a_model_without_a_baseline_and_one_made_for_another_model_are_told_apart_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let feed = write(folder.path(), "feed.jsonl", (0..10).map(|n| post(n, false)));
+    let missing = folder.path().join("none.json");
+    let other = folder.path().join("other.json");
+    let own = crate::harness::default_model().join("baseline.json");
+    let mut changed: Value = serde_json::from_slice(&std::fs::read(own).unwrap()).unwrap();
+    changed["model_sha256"] = json!("0000");
+    std::fs::write(&other, changed.to_string()).unwrap();
+    for (baseline, words) in [
+        (missing, "make one with"),
+        (other, "was made for the model 0000"),
+    ] {
+        let said = tidewatch(&[
+            "drift",
+            "replay",
+            "--baseline",
+            baseline.to_str().unwrap(),
+            feed.to_str().unwrap(),
+        ]);
+        assert_eq!(said.status.code(), Some(2));
+        let error = String::from_utf8(said.stderr).unwrap();
+        assert!(
+            error.contains(words) && error.trim().lines().count() == 1,
+            "{error}"
+        );
+    }
+}
