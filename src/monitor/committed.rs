@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::pipeline::client;
@@ -28,14 +29,11 @@ impl Committed {
         }
     }
 
-    /// The partitions that have a committed offset, with it. Those of open transactions are waited for.
+    /// Every partition of the topics, and its committed offset where it has one. Those of open transactions are waited for.
     pub(super) async fn ask(
         &mut self,
-        partitions: Vec<TopicPartition>,
-    ) -> Result<Vec<(TopicPartition, i64)>, String> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
+        topics: &[String],
+    ) -> Result<Vec<(TopicPartition, Option<i64>)>, String> {
         let client = match &self.client {
             Some(client) => Arc::clone(client),
             None => {
@@ -44,30 +42,13 @@ impl Committed {
                 client
             }
         };
-        let asking = tokio::task::spawn_blocking(move || {
-            let mut wanted = TopicPartitionList::new();
-            for partition in &partitions {
-                wanted.add_partition(&partition.topic, partition.partition);
-            }
-            let found = client.committed_offsets(wanted, PATIENCE)?;
-            let offset = |partition: &TopicPartition| {
-                let place = found.find_partition(&partition.topic, partition.partition)?;
-                match place.offset() {
-                    Offset::Offset(offset) => Some(offset),
-                    _ => None,
-                }
-            };
-            Ok(partitions
-                .iter()
-                .filter_map(|partition| Some((partition.clone(), offset(partition)?)))
-                .collect())
-        });
+        let topics = topics.to_vec();
+        let asking = tokio::task::spawn_blocking(move || offsets(&client, &topics));
         match asking.await {
             Ok(Ok(committed)) => Ok(committed),
             Ok(Err(error)) => {
                 // A client may have lost sight of its brokers for good: the next one begins with those of the configuration.
                 self.client = None;
-                let error: rdkafka::error::KafkaError = error;
                 Err(format!("the committed offsets cannot be read: {error}"))
             }
             Err(error) => Err(error.to_string()),
@@ -83,4 +64,45 @@ impl Committed {
             .create()
             .map_err(|error| refusal::of_client(&error))
     }
+}
+
+fn offsets(
+    client: &BaseConsumer,
+    topics: &[String],
+) -> Result<Vec<(TopicPartition, Option<i64>)>, KafkaError> {
+    let mut partitions = Vec::new();
+    let mut wanted = TopicPartitionList::new();
+    for name in topics {
+        let metadata = client.fetch_metadata(Some(name), PATIENCE)?;
+        let topic: Arc<str> = Arc::from(&**name);
+        for partition in metadata
+            .topics()
+            .iter()
+            .flat_map(|topic| topic.partitions())
+        {
+            wanted.add_partition(name, partition.id());
+            partitions.push(TopicPartition {
+                topic: Arc::clone(&topic),
+                partition: partition.id(),
+            });
+        }
+    }
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = client.committed_offsets(wanted, PATIENCE)?;
+    let offset = |partition: &TopicPartition| {
+        let place = found.find_partition(&partition.topic, partition.partition)?;
+        match place.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }
+    };
+    Ok(partitions
+        .into_iter()
+        .map(|partition| {
+            let offset = offset(&partition);
+            (partition, offset)
+        })
+        .collect())
 }

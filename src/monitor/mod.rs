@@ -41,6 +41,8 @@ const EVERY: Duration = Duration::from_secs(2);
 const LEASE: Duration = Duration::from_secs(15);
 /// Panes taken in one look.
 const PANES: u32 = 500;
+/// For giving the duty back at the end.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Between two removals of old windows.
 const TRIM_EVERY: Duration = Duration::from_secs(3_600);
 /// The name of the duty.
@@ -70,6 +72,8 @@ pub struct Monitor {
     committed: Committed,
     baselines: Baselines,
     reports: Reports,
+    /// The duty, as far as this instance knows.
+    lease: Option<Lease>,
     held: Option<Held>,
     /// When old windows were removed last.
     trimmed: Option<Instant>,
@@ -103,6 +107,7 @@ impl Monitor {
             committed: Committed::new(setting.kafka.clone()),
             baselines: Baselines::default(),
             reports: Reports::new(setting.kafka.clone(), setting.drift.reports.clone()),
+            lease: None,
             held: None,
             trimmed: None,
             setting,
@@ -113,7 +118,11 @@ impl Monitor {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut told = false;
         loop {
-            match self.look().await {
+            // A look that is given up has written all of its step or nothing, and its successor reads what.
+            let Some(looked) = stop.run_until_cancelled(self.look()).await else {
+                break;
+            };
+            match looked {
                 Ok(()) => told = false,
                 Err(error) => {
                     // What was written is not known: read it again before the next step.
@@ -127,22 +136,29 @@ impl Monitor {
                 .metrics
                 .drift_leader
                 .set(i64::from(self.held.is_some()));
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = tokio::time::sleep(EVERY) => {}
+            if stop
+                .run_until_cancelled(tokio::time::sleep(EVERY))
+                .await
+                .is_none()
+            {
+                break;
             }
         }
-        if let Some(held) = &self.held
-            && let Err(error) = self.setting.store.release(&held.lease).await
-        {
-            tracing::info!("the watch passes on when its lease ends: {error}");
+        if let Some(lease) = self.lease.take() {
+            let releasing = self.setting.store.release(&lease);
+            if !matches!(tokio::time::timeout(FAREWELL, releasing).await, Ok(Ok(()))) {
+                tracing::info!("the watch passes on when its lease ends");
+            }
         }
+        // A Kafka client may take long to close where no broker answers, and nothing depends on it.
+        std::thread::spawn(move || drop((self.committed, self.reports)));
     }
 
     /// Takes what is new into account, if this instance has the duty.
     async fn look(&mut self) -> Result<(), MonitorError> {
         let store = self.setting.store.clone();
-        let Some(lease) = store.lease(DUTY, &self.holder, LEASE).await? else {
+        self.lease = store.lease(DUTY, &self.holder, LEASE).await?;
+        let Some(lease) = self.lease.clone() else {
             self.held = None;
             return Ok(());
         };
@@ -151,14 +167,16 @@ impl Monitor {
             Some(held) if held.lease == lease => held,
             _ => self.load(lease, now).await?,
         };
-        let topics: Vec<&str> = self.setting.topics.iter().map(String::as_str).collect();
-        let partitions = store.partitions_of(&topics).await?;
         // Before the panes: what lies below these offsets does not change any more.
-        let committed = self
+        let partitions = self
             .committed
-            .ask(partitions)
+            .ask(&self.setting.topics)
             .await
             .map_err(MonitorError::Kafka)?;
+        let committed: Vec<(TopicPartition, i64)> = partitions
+            .iter()
+            .filter_map(|(partition, offset)| Some((partition.clone(), (*offset)?)))
+            .collect();
         let mut counted = Vec::new();
         let panes = store.panes_below(&committed, PANES).await?;
         for pane in panes {
@@ -168,7 +186,8 @@ impl Monitor {
                     .feeds
                     .entry(pane.model)
                     .or_insert_with(|| Feed::new(Memory::default(), &self.setting.drift, now));
-                for (partition, _) in &committed {
+                // Those that have nothing committed yet too: their messages may be as old.
+                for (partition, _) in &partitions {
                     feed.expect(partition, now);
                 }
                 for (offset, reading) in pane::decode(&pane.payload)? {

@@ -69,24 +69,6 @@ pub struct Watched {
 }
 
 impl Store {
-    /// Every partition of the topics that has ever been claimed.
-    ///
-    /// # Errors
-    ///
-    /// The database does not answer.
-    pub async fn partitions_of(&self, topics: &[&str]) -> Result<Vec<TopicPartition>, StoreError> {
-        let rows = sqlx::query!(
-            r#"SELECT topic, "partition" AS number FROM partition_epochs WHERE topic = ANY ($1)"#,
-            topics as _,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| partition(&row.topic, row.number))
-            .collect())
-    }
-
     /// The earliest panes wholly below the committed offsets, at most `limit`.
     ///
     /// The offsets must have been read before the call: then nothing below them changes any more.
