@@ -122,8 +122,9 @@ impl Monitor {
             let Some(looked) = stop.run_until_cancelled(self.look()).await else {
                 break;
             };
+            let mut behind = false;
             match looked {
-                Ok(()) => told = false,
+                Ok(more) => (told, behind) = (false, more),
                 Err(error) => {
                     // What was written is not known: read it again before the next step.
                     self.held = None;
@@ -136,8 +137,9 @@ impl Monitor {
                 .metrics
                 .drift_leader
                 .set(i64::from(self.held.is_some()));
+            let pause = if behind { Duration::ZERO } else { EVERY };
             if stop
-                .run_until_cancelled(tokio::time::sleep(EVERY))
+                .run_until_cancelled(tokio::time::sleep(pause))
                 .await
                 .is_none()
             {
@@ -154,13 +156,13 @@ impl Monitor {
         std::thread::spawn(move || drop((self.committed, self.reports)));
     }
 
-    /// Takes what is new into account, if this instance has the duty.
-    async fn look(&mut self) -> Result<(), MonitorError> {
+    /// Takes what is new into account, if this instance has the duty; whether there is more.
+    async fn look(&mut self) -> Result<bool, MonitorError> {
         let store = self.setting.store.clone();
         self.lease = store.lease(DUTY, &self.holder, LEASE).await?;
         let Some(lease) = self.lease.clone() else {
             self.held = None;
-            return Ok(());
+            return Ok(false);
         };
         let now = Utc::now().timestamp_millis();
         let mut held = match self.held.take() {
@@ -179,6 +181,7 @@ impl Monitor {
             .collect();
         let mut counted = Vec::new();
         let panes = store.panes_below(&committed, PANES).await?;
+        let more = panes.len() >= PANES as usize;
         for pane in panes {
             let position = held.positions.get(&pane.partition).copied();
             if position.is_none_or(|position| pane.offsets.start >= position) {
@@ -207,7 +210,7 @@ impl Monitor {
         let changed = !step.counted.is_empty() || !step.windows.is_empty();
         if changed && !store.write_watched(&held.lease, &step).await? {
             tracing::info!("another instance watches the feed now");
-            return Ok(());
+            return Ok(false);
         }
         self.count(&step, &held);
         self.held = Some(held);
@@ -216,7 +219,11 @@ impl Monitor {
             store.trim_watched(Utc::now() - kept).await?;
             self.trimmed = Some(Instant::now());
         }
-        self.reports.send(&store).await.map_err(MonitorError::Kafka)
+        self.reports
+            .send(&store)
+            .await
+            .map_err(MonitorError::Kafka)?;
+        Ok(more)
     }
 
     /// Reads what is remembered.
