@@ -1,5 +1,6 @@
 //! Panes: what chunks leave for the watch over the feed.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use sqlx::PgConnection;
@@ -21,28 +22,24 @@ pub struct KeptPane {
 /// Puts the chunk's panes in place of whatever an earlier attempt left at or above its offsets.
 ///
 /// Chunks follow each other without a gap and begin at a committed offset, so what lies above the beginning of one is never
-/// committed. Call it under the lock on the partitions' epochs.
+/// committed. Only where `redelivered` says that something was written there may there be any. Call it under the lock on the
+/// partitions' epochs.
 pub(super) async fn replace(
     connection: &mut PgConnection,
     chunk: &ScoredChunk,
     model_id: i32,
+    redelivered: impl Fn(&TopicPartition, i64) -> bool,
 ) -> Result<(), StoreError> {
-    if chunk.panes.is_empty() && chunk.outcomes.is_empty() {
-        return Ok(());
+    let again: BTreeMap<&TopicPartition, i64> = chunk
+        .offsets
+        .0
+        .iter()
+        .map(|(partition, range)| (partition, range.start))
+        .filter(|(partition, first)| redelivered(partition, *first))
+        .collect();
+    if !again.is_empty() {
+        delete_above(&mut *connection, &again).await?;
     }
-    let (topics, numbers) = columns(chunk.offsets.0.keys());
-    let first: Vec<i64> = chunk.offsets.0.values().map(|range| range.start).collect();
-    sqlx::query!(
-        r#"DELETE FROM drift_panes pane
-            USING unnest($1::text[], $2::integer[], $3::bigint[]) AS begun (topic, number, first_offset)
-            WHERE pane.topic = begun.topic AND pane."partition" = begun.number
-              AND pane.next_offset > begun.first_offset"#,
-        topics as _,
-        &numbers,
-        &first,
-    )
-    .execute(&mut *connection)
-    .await?;
     if chunk.panes.is_empty() {
         return Ok(());
     }
@@ -61,6 +58,26 @@ pub(super) async fn replace(
         &next,
         model_id,
         &payload as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn delete_above(
+    connection: &mut PgConnection,
+    beginnings: &BTreeMap<&TopicPartition, i64>,
+) -> Result<(), StoreError> {
+    let (topics, numbers) = columns(beginnings.keys().copied());
+    let first: Vec<i64> = beginnings.values().copied().collect();
+    sqlx::query!(
+        r#"DELETE FROM drift_panes pane
+            USING unnest($1::text[], $2::integer[], $3::bigint[]) AS begun (topic, number, first_offset)
+            WHERE pane.topic = begun.topic AND pane."partition" = begun.number
+              AND pane.next_offset > begun.first_offset"#,
+        topics as _,
+        &numbers,
+        &first,
     )
     .execute(connection)
     .await?;

@@ -88,7 +88,10 @@ impl Store {
             .collect();
         predictions::delete(&mut transaction, &replaced, &mut deltas).await?;
         dead_letters::delete(&mut transaction, &replaced).await?;
-        panes::replace(&mut transaction, chunk, model_id).await?;
+        let redelivered = |partition: &TopicPartition, first: i64| {
+            replace == Replace::All || written.get(partition).is_some_and(|&next| first < next)
+        };
+        panes::replace(&mut transaction, chunk, model_id, redelivered).await?;
 
         epochs::advance(&mut transaction, &rows.next).await?;
         self.insert(&mut transaction, chunk, rows, model_id, deltas)

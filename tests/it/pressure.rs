@@ -14,9 +14,7 @@ const SHORT: u64 = 12;
 const CHUNK: u64 = 1 << 20;
 /// What docs/running.md says of the memory beyond what stands after the first chunks: 16 MiB fetched ahead, and for each
 /// of five chunks its values, their texts and its records.
-/// The watch over the feed comes on top.
-const BOUND: u64 = (16 << 20) + 5 * 3 * CHUNK + WATCH;
-const WATCH: u64 = 16 << 20;
+const BOUND: u64 = (16 << 20) + 5 * 3 * CHUNK;
 
 /// Texts of about two kilobytes: as much work for the model as it ever takes, since it cuts them.
 fn long_post(number: usize) -> Option<Vec<u8>> {
