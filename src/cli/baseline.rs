@@ -50,6 +50,9 @@ pub(super) struct BaselineArgs {
 
 pub(super) fn run(args: BaselineArgs) -> anyhow::Result<End> {
     log_sparingly();
+    if let Some(target) = &args.bundle {
+        bundle::refuse_existing(target).map_err(BadInput::from)?;
+    }
     let folder = model_folder(args.model);
     let mut reader = Reader::open(&folder, &args.device.config(&folder))?;
     let loaded = args.posts.load()?;

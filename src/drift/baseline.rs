@@ -200,11 +200,21 @@ impl Baseline {
         let bins = |held: &[Vec<u64>]| held.iter().map(Vec::len).collect::<Vec<_>>();
         if bins(&counts.scores) != bins(&empty.scores)
             || counts.entropy.len() != empty.entropy.len()
+            || counts.confidence.len() != empty.confidence.len()
         {
             return Err("its histograms have another number of bins");
         }
         if self.labels.len() != self.shape.labels {
             return Err("it names another number of labels than it counts");
+        }
+        let labels = self.shape.labels;
+        if self.labelled.as_ref().is_some_and(|labelled| {
+            let confusion = &labelled.confusion;
+            confusion.len() != labels
+                || confusion.iter().any(|row| row.len() != labels)
+                || labelled.priors.len() != labels
+        }) {
+            return Err("it was labelled with another number of labels than it counts");
         }
         if !self.null.is_complete() {
             return Err("its null distributions are incomplete");

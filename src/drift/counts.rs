@@ -169,8 +169,8 @@ fn bin(share: f64) -> usize {
     ((share * BINS as f64) as usize).min(BINS - 1)
 }
 
-/// The Shannon entropy of the probabilities (of each label's own yes or no, where they do not sum to one), as a share of the
-/// largest that so many labels can have.
+/// The Shannon entropy of the probabilities as a share of the largest that so many labels can have. Where they do not sum to one,
+/// as those of a model that gives any number of labels, it is no entropy, but still moves with how sure the model is.
 #[must_use]
 pub fn entropy_share(probabilities: &[f32]) -> f64 {
     if probabilities.len() < 2 {

@@ -63,23 +63,24 @@ pub struct LabelMove {
 }
 
 impl Explanation {
-    /// The part of the distance (0 to 1) that goes when the one subject goes that takes most of it along; none where the window
-    /// names no two subjects. Subjects of half the messages or more are the feed itself, and not looked at.
+    /// The part of the distance (0 to 1) that goes when the one subject goes that carries it; none where no subject does so
+    /// alone.
     #[must_use]
     pub fn one_subject(&self) -> Option<f64> {
-        let candidates = self.groups.iter().filter(|part| {
-            part.group.kind == GroupKind::Subject && part.group.name.is_some() && part.share < 0.5
-        });
-        let falls = candidates.filter_map(|part| part.fall);
-        let largest = falls.max_by(f64::total_cmp)?;
-        (self.distance > 0.0).then(|| (largest / self.distance).clamp(0.0, 1.0))
+        let Some(Scope::One(group)) = &self.scope else {
+            return None;
+        };
+        let part = self.groups.iter().find(|part| part.group == *group)?;
+        let fall = part.fall?;
+        (group.kind == GroupKind::Subject && self.distance > 0.0)
+            .then(|| (fall / self.distance).clamp(0.0, 1.0))
     }
 }
 
 /// Explains how the messages of a window differ from a reference.
 ///
 /// `limit` is the most tokens to name. `distance` says how far counts are from the reference, more being farther (minus the
-/// logarithm of a p-value, say, or the Jensen-Shannon divergence); `threshold` is the distance from which there is drift. The
+/// logarithm of a p-value, say, or the Jensen-Shannon divergence), and nothing where they are too few to say; `threshold` is the distance from which there is drift. The
 /// distance is taken once for the window, once for each of at most 102 groups, and some twenty times for the [`Scope`].
 #[must_use]
 pub fn explain(
@@ -87,7 +88,7 @@ pub fn explain(
     reference: &Counts,
     limit: usize,
     threshold: f64,
-    distance: impl Fn(&Counts) -> f64,
+    distance: impl Fn(&Counts) -> Option<f64>,
 ) -> Explanation {
     let mut counts = Counts::new(reference.shape());
     window.iter().for_each(|reading| counts.add(reading));
@@ -97,7 +98,7 @@ pub fn explain(
         groups,
         scope,
         labels: labels(&counts, reference),
-        distance: distance(&counts),
+        distance: distance(&counts).unwrap_or(0.0),
     }
 }
 

@@ -9,6 +9,7 @@ use super::copies::{Copies, distinct};
 use super::counts::Counts;
 use super::detector::{Finding, examine_counts};
 use super::explain::{Explanation, explain};
+use super::labelled::Labelled;
 use super::reading::Reading;
 use super::rule::{Change, Rule, Verdict, Watch};
 use super::severity::{self, Decision, Settings, ShiftSize, Situation};
@@ -105,15 +106,19 @@ impl<'a> Judge<'a> {
             standard_error: labelled.standard_error,
         };
         // Where the labels have shifted, probabilities are off by as much as their priors: they are corrected first.
+        let believed = shift
+            .as_ref()
+            .filter(|shift| size(shift, labelled).is_believed(&self.settings));
         let confidences: Vec<f32> = kept
             .iter()
-            .map(|reading| match &shift {
-                Some(shift) if shift.is_significant(&labelled.priors) => {
+            .map(|reading| {
+                let own = reading.probabilities.get(reading.label).copied();
+                let corrected = believed.and_then(|shift| {
                     let corrected =
                         shift::correct(&reading.probabilities, &labelled.priors, &shift.shares);
-                    corrected.get(reading.label).map_or(0.0, |&p| p as f32)
-                }
-                _ => reading.probabilities.get(reading.label).map_or(0.0, |&p| p),
+                    corrected.get(reading.label).map(|&p| p as f32)
+                });
+                corrected.or(own).unwrap_or(0.0)
             })
             .collect();
         let accuracy = accuracy::estimate(confidences, error);
@@ -125,10 +130,11 @@ impl<'a> Judge<'a> {
     }
 
     fn explain(&self, kept: &[&Reading], finding: &Finding, estimates: &Estimates) -> Alarm {
-        let digits = |p: Option<f64>| p.map_or(0.0, |p| -p.log10());
-        let distance =
-            |counts: &Counts| digits(examine_counts(counts, Copies::default(), self.baseline).p);
-        let threshold = digits(Some(self.rule.double));
+        let distance = |counts: &Counts| {
+            let found = examine_counts(counts, Copies::default(), self.baseline);
+            found.p.map(|p| -p.log10())
+        };
+        let threshold = -self.rule.double.log10();
         let explanation = explain(kept, &self.baseline.counts, TOKENS, threshold, distance);
         let fired = |wanted: &[Statistic]| {
             finding.statistics.iter().any(|measured| {
@@ -150,12 +156,7 @@ impl<'a> Judge<'a> {
                 .shift
                 .as_ref()
                 .zip(self.baseline.labelled.as_ref())
-                .map(|(shift, labelled)| ShiftSize {
-                    points: shift.points_from(&labelled.priors),
-                    significant: shift.is_significant(&labelled.priors),
-                    condition: shift.condition,
-                    converged: shift.converged,
-                }),
+                .map(|(shift, labelled)| size(shift, labelled)),
             estimated: estimates.loss,
             measured: None,
             calibration: None,
@@ -165,6 +166,16 @@ impl<'a> Judge<'a> {
             decision: severity::decide(&situation, &self.settings),
             explanation,
         }
+    }
+}
+
+/// How far the class shares have moved from those of the labelled baseline.
+fn size(shift: &LabelShift, labelled: &Labelled) -> ShiftSize {
+    ShiftSize {
+        points: shift.points_from(&labelled.priors),
+        significant: shift.is_significant(&labelled.priors),
+        condition: shift.condition,
+        converged: shift.converged,
     }
 }
 

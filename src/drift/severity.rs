@@ -112,6 +112,17 @@ pub struct ShiftSize {
     pub converged: bool,
 }
 
+impl ShiftSize {
+    /// Whether it is sure and large enough to be acted on, or reckoned with.
+    #[must_use]
+    pub fn is_believed(&self, settings: &Settings) -> bool {
+        self.significant
+            && self.converged
+            && self.points >= settings.shift
+            && self.condition <= settings.condition
+    }
+}
+
 /// What a drift means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Decision {
@@ -172,12 +183,9 @@ pub fn decide(situation: &Situation, settings: &Settings) -> Decision {
     let severity = severity(situation.measured.or(situation.estimated), settings);
     let fired = situation.labels_fired || situation.vocabulary_fired || situation.errors_fired;
     let words = situation.vocabulary_fired;
-    let shifted = situation.shift.is_some_and(|shift| {
-        shift.significant
-            && shift.converged
-            && shift.points >= settings.shift
-            && shift.condition <= settings.condition
-    });
+    let shifted = situation
+        .shift
+        .is_some_and(|shift| shift.is_believed(settings));
     let lost = situation.calibration.is_some_and(|calibration| {
         !calibration.may_be_zero() && calibration.bias.abs() * 100.0 >= settings.calibration
     });

@@ -82,7 +82,8 @@ struct Column {
 /// small. Shares that are not numbers count as zero.
 fn columns(points: &[Point], labels: usize, most: usize) -> Vec<Column> {
     let mut ordered: Vec<&Point> = points.iter().collect();
-    ordered.sort_by_key(|point| (point.start, point.end));
+    // By their ends: a message that came late may put a window's start anywhere before.
+    ordered.sort_by_key(|point| (point.end, point.start));
     let Some(first) = ordered.first() else {
         return Vec::new();
     };

@@ -32,7 +32,7 @@ pub struct WindowSettings {
 pub struct Window {
     /// Counts the windows of a model, from 0.
     pub number: u64,
-    /// The earliest and the latest event time in it, in milliseconds since 1970.
+    /// The earliest and the latest event time in it, late messages included, in milliseconds since 1970.
     pub start: i64,
     pub end: i64,
     /// In the order of their event times, but for those that came late.
@@ -56,6 +56,8 @@ pub struct Assembly {
     settings: WindowSettings,
     pending: BTreeMap<(i64, Origin), Reading>,
     open: Vec<(Origin, Reading)>,
+    /// The latest event time among the open ones.
+    latest: Option<i64>,
     /// Among the open ones, those that came late.
     late: u64,
     progress: BTreeMap<TopicPartition, Progress>,
@@ -87,6 +89,7 @@ impl Assembly {
         Self {
             settings,
             pending: remembered.pending.into_iter().map(key).collect(),
+            latest: remembered.open.iter().map(|(_, open)| open.time).max(),
             open: remembered.open,
             late: remembered.late,
             progress: remembered.newest.into_iter().map(progress).collect(),
@@ -213,12 +216,13 @@ impl Assembly {
     fn take(&mut self, time: i64, origin: Origin, reading: Reading) -> Vec<Window> {
         let mut closed = Vec::new();
         let is_late = time <= self.watermark;
-        if let (Some(length), Some((_, last))) = (self.settings.time, self.open.last())
+        if let (Some(length), Some(latest)) = (self.settings.time, self.latest)
             && !is_late
-            && last.time.div_euclid(length) < time.div_euclid(length)
+            && latest.div_euclid(length) < time.div_euclid(length)
         {
             closed.extend(self.cut());
         }
+        self.latest = self.latest.max(Some(time));
         self.late += u64::from(is_late);
         self.open.push((origin, reading));
         if self.open.len() >= self.settings.messages {
@@ -229,6 +233,7 @@ impl Assembly {
 
     fn cut(&mut self) -> Option<Window> {
         let readings = std::mem::take(&mut self.open);
+        self.latest = None;
         let times = readings.iter().map(|(_, reading)| reading.time);
         let (start, end) = times.clone().min().zip(times.max())?;
         let number = self.number;

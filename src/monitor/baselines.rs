@@ -11,7 +11,9 @@ use crate::store::{Store, StoreError};
 /// Why a model's baseline cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BaselineFault {
-    #[error("the baseline {path} cannot be read ({source}); check [drift] baseline")]
+    #[error(
+        "the baseline {path} cannot be read ({source}); check the path, or make one with `tidewatch baseline`"
+    )]
     Read {
         path: PathBuf,
         source: std::io::Error,

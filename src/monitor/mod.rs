@@ -94,8 +94,6 @@ enum MonitorError {
     Store(#[from] StoreError),
     #[error("{0}")]
     Kafka(String),
-    #[error(transparent)]
-    Memory(#[from] pane::PaneError),
 }
 
 impl Monitor {
@@ -193,7 +191,12 @@ impl Monitor {
                 for (partition, _) in &partitions {
                     feed.expect(partition, now);
                 }
-                for (offset, reading) in pane::decode(&pane.payload)? {
+                let readings = pane::decode(&pane.payload).unwrap_or_else(|error| {
+                    // Once and for all: it would be no better with the next look.
+                    tracing::warn!(partition = %pane.partition, "messages go uncounted: {error}");
+                    Vec::new()
+                });
+                for (offset, reading) in readings {
                     let origin = Origin {
                         topic: Arc::clone(&pane.partition.topic),
                         partition: pane.partition.partition,
@@ -237,7 +240,10 @@ impl Monitor {
         }
         let mut feeds = BTreeMap::new();
         for (model, bytes) in store.watch_memory().await? {
-            let memory = Memory::decode(&bytes)?;
+            let memory = Memory::decode(&bytes).unwrap_or_else(|error| {
+                tracing::warn!(model, "the watch over a model begins anew: {error}");
+                Memory::default()
+            });
             feeds.insert(model, Feed::new(memory, &self.setting.drift, now));
         }
         tracing::info!(

@@ -34,16 +34,18 @@ pub fn of(
     progress: &mut Progress,
 ) -> Result<Option<Vec<u8>>, TrainError> {
     let special = setting.tokenizer.special_tokens();
+    let dated = examples.iter().all(|example| example.time.is_some());
     let readings =
         examples
             .iter()
             .zip(&scores.logits)
             .enumerate()
             .map(|(index, (example, logits))| {
-                // Undated examples are in the order of their files, which stands for time.
-                let time = example
-                    .time
-                    .map_or(index as i64 * 1_000, |time| time.timestamp_millis());
+                // Where not all are dated, the order of the files stands for time: a few would stand in 1970.
+                let time = match example.time {
+                    Some(time) if dated => time.timestamp_millis(),
+                    _ => index as i64 * 1_000,
+                };
                 let described = Described {
                     text: &example.text,
                     time,

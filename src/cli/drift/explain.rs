@@ -61,12 +61,13 @@ fn words(found: &PastReport) -> String {
     let share = |value: &Value| format!("{:.1} %", 100.0 * value.as_f64().unwrap_or(0.0));
     let mut lines = vec![
         format!(
-            "{} {}: window {}, {} to {}",
+            "{} {}: window {}, {} to {}; since {}",
             found.id,
             found.change,
             report["window"],
             text(&report["start"]),
-            text(&report["end"])
+            text(&report["end"]),
+            text(&report["since"])
         ),
         format!(
             "model {}, {} messages, {} of them distinct, p = {:.1e}, foremost: {}",
@@ -103,7 +104,29 @@ fn words(found: &PastReport) -> String {
         lines.push(format!("predicted: {}", shares.join(", ")));
     }
     let explanation = &alarm["explanation"];
-    lines.push(format!("scope: {}", explanation["scope"]));
+    if let Some(shares) = report["estimates"]["shift"]["shares"].as_array() {
+        let corrected: Vec<String> = shares.iter().map(share).collect();
+        lines.push(format!(
+            "corrected for what the model mistakes, in the same order: {}",
+            corrected.join(", ")
+        ));
+    }
+    match &explanation["scope"] {
+        Value::Null => {}
+        Value::String(all) => lines.push(format!("carried by: {all} sources and subjects")),
+        named => lines.push(format!("carried by: {named}")),
+    }
+    let groups = explanation["groups"].as_array().into_iter().flatten();
+    for part in groups.filter(|part| part["fall"].is_number()).take(NAMED) {
+        lines.push(format!(
+            "  {} {}: {} of the messages; without it the distance falls by {:.1} of {:.1}",
+            text(&part["group"]["kind"]),
+            part["group"]["name"],
+            share(&part["share"]),
+            part["fall"].as_f64().unwrap_or(0.0),
+            explanation["distance"].as_f64().unwrap_or(0.0)
+        ));
+    }
     for moved in explanation["tokens"]
         .as_array()
         .into_iter()

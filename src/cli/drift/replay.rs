@@ -12,13 +12,12 @@ use super::posts::PostArgs;
 use super::scored::Reader;
 use crate::cli::exit::{BadInput, End};
 use crate::cli::model::{DeviceArgs, log_sparingly, model_folder};
-use crate::drift::baseline::Baseline;
 use crate::drift::judge::{Judge, Judged};
 use crate::drift::reading::Reading;
 use crate::drift::rule::{Change, Verdict, Watch};
 use crate::drift::timeline::{Legend, Mark, Point, svg, terminal};
 use crate::drift::windows::{Assembly, Snapshot, Window, WindowSettings};
-use crate::model::manifest::BASELINE_FILE;
+use crate::monitor::of_bundle;
 use crate::record::Origin;
 
 const EXAMPLES: &str = "Examples:
@@ -67,10 +66,13 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
     }
     let folder = model_folder(args.model);
     let mut reader = Reader::open(&folder, &args.device.config(&folder))?;
-    let path = args
-        .baseline
-        .unwrap_or_else(|| reader.bundle.file(BASELINE_FILE));
-    let baseline = open_baseline(&path, &reader)?;
+    let given = args.baseline.unwrap_or_default();
+    let Some(baseline) = of_bundle(&reader.bundle, &given).map_err(BadInput::from)? else {
+        return Err(BadInput::from(format!(
+            "the bundle {} has no baseline; make one with `tidewatch baseline`, from texts like those the model was calibrated on",
+            folder.display()
+        )));
+    };
     let loaded = args.posts.load()?;
     let readings = reader.read(loaded.posts)?;
     let windows = windows(
@@ -97,11 +99,7 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
         points.push(point(&window, &judged));
     }
     let legend = Legend {
-        title: &format!(
-            "Drift of {} against {}",
-            name(&args.posts.files),
-            path.display()
-        ),
+        title: &format!("Drift of {}", name(&args.posts.files)),
         labels,
         alarm: judge.rule().single,
     };
@@ -125,23 +123,6 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
         )?;
     }
     Ok(End::Done)
-}
-
-fn open_baseline(path: &std::path::Path, reader: &Reader) -> anyhow::Result<Baseline> {
-    let bytes = std::fs::read(path).map_err(|error| {
-        BadInput::from(format!(
-            "there is no baseline at {} ({error}); make one with `tidewatch baseline`, from texts like those the model was \
-             calibrated on",
-            path.display()
-        ))
-    })?;
-    let unusable = |error| BadInput::from(format!("{}: {error}", path.display()));
-    let baseline = Baseline::parse(&bytes).map_err(unusable)?;
-    let identity = reader.identity();
-    baseline
-        .fits(&identity.model_sha256, &identity.tokenizer_sha256)
-        .map_err(unusable)?;
-    Ok(baseline)
 }
 
 /// The readings as windows of so many; the last may hold fewer.

@@ -55,11 +55,12 @@ impl Reader {
         identity(&self.bundle)
     }
 
-    /// Scores the posts; each reading stands beside its post. A post that cannot be scored is left out. Posts without a time
-    /// are taken to be a second apart.
+    /// Scores the posts; each reading stands beside its post. A post that cannot be scored is left out. Unless all have a time
+    /// they are taken to be a second apart, in their order: a few without would stand in 1970.
     pub fn read(&mut self, posts: Vec<Post>) -> anyhow::Result<Vec<(Reading, Post)>> {
         let special = self.tokenizer.special_tokens();
         let bar = bar(posts.len());
+        let dated = posts.iter().all(|post| post.event_time.is_some());
         let mut readings = Vec::with_capacity(posts.len());
         let mut posts = posts.into_iter().peekable();
         let mut second = 0;
@@ -79,9 +80,10 @@ impl Reader {
                 let Ok(prediction) = prediction else { continue };
                 let described = Described {
                     text: &post.text,
-                    time: post
-                        .event_time
-                        .map_or(second * 1_000, |time| time.timestamp_millis()),
+                    time: match post.event_time {
+                        Some(time) if dated => time.timestamp_millis(),
+                        _ => second * 1_000,
+                    },
                     source: post.source.as_deref(),
                     subject: post.subject.as_deref(),
                 };

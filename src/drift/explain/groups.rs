@@ -45,7 +45,7 @@ pub struct GroupPart {
     pub reference_share: Option<f64>,
     /// Shares of the labels predicted in it, in the labels' order.
     pub classes: Vec<f64>,
-    /// The distance of the window's other messages; none where there are no others.
+    /// The distance of the window's other messages; none where there are none or too few others.
     pub distance_without: Option<f64>,
     /// How far the distance falls without the group; below zero where it rises.
     pub fall: Option<f64>,
@@ -79,9 +79,9 @@ pub(super) fn explain(
     counts: &Counts,
     reference: &Counts,
     threshold: f64,
-    distance: impl Fn(&Counts) -> f64,
+    distance: impl Fn(&Counts) -> Option<f64>,
 ) -> (Vec<GroupPart>, Option<Scope>) {
-    let whole = distance(counts);
+    let whole = distance(counts).unwrap_or(0.0);
     let mut parts = Vec::new();
     let mut carriers = Vec::new();
     for kind in [GroupKind::Source, GroupKind::Subject] {
@@ -151,6 +151,11 @@ impl Membership {
     }
 }
 
+/// Whether counts tell where their messages come from: those of training data mostly do not.
+fn names_sources(counts: &Counts) -> bool {
+    counts.sources.keys().any(|source| !source.is_empty())
+}
+
 struct Setting<'a, D> {
     window: &'a [&'a Reading],
     counts: &'a Counts,
@@ -159,7 +164,7 @@ struct Setting<'a, D> {
     membership: Membership,
 }
 
-impl<D: Fn(&Counts) -> f64> Setting<'_, D> {
+impl<D: Fn(&Counts) -> Option<f64>> Setting<'_, D> {
     /// Counts over the messages whose indices pass.
     fn count(&self, pass: impl Fn(usize) -> bool) -> Counts {
         let mut counts = Counts::new(self.counts.shape());
@@ -175,7 +180,10 @@ impl<D: Fn(&Counts) -> f64> Setting<'_, D> {
     fn without(&self, part: &Counts) -> Option<f64> {
         let mut rest = self.counts.clone();
         rest.subtract(part);
-        (rest.messages > 0).then(|| (self.distance)(&rest))
+        if rest.messages == 0 {
+            return None;
+        }
+        (self.distance)(&rest)
     }
 
     fn parts(&self, kind: GroupKind, reference: &Counts, whole: f64) -> Vec<GroupPart> {
@@ -189,7 +197,7 @@ impl<D: Fn(&Counts) -> f64> Setting<'_, D> {
                 },
                 messages: counts.messages,
                 share: share(counts.messages, self.counts.messages),
-                reference_share: (kind == GroupKind::Source && reference.messages > 0)
+                reference_share: (kind == GroupKind::Source && names_sources(reference))
                     .then(|| share(self.known(name.as_deref(), reference), reference.messages)),
                 classes: counts
                     .classes

@@ -163,6 +163,25 @@ fn a_window_of_time_ends_where_its_multiple_does_even_with_few_messages() {
 }
 
 #[test]
+fn a_late_message_ends_no_window_of_time() {
+    let mut assembly = assembly(WindowSettings {
+        time: Some(1_000),
+        ..SETTINGS
+    });
+    let mut closed = Vec::new();
+    // Every third one comes from a stretch that is long over.
+    for (offset, time) in (0..).zip([5_100, 5_200, 80, 5_300, 5_400, 90, 5_500, 6_100]) {
+        let (origin, reading) = message(0, offset, time);
+        assembly.push(origin, reading, 0);
+        closed.extend(assembly.close(0));
+    }
+    closed.extend(assembly.retire());
+    let sizes: Vec<usize> = closed.iter().map(|window| window.readings.len()).collect();
+    assert_eq!(sizes, [7, 1]);
+    assert_eq!(closed[0].late, 2);
+}
+
+#[test]
 fn a_jump_of_event_time_neither_holds_messages_up_nor_loses_them() {
     let mut assembly = assembly(SETTINGS);
     let jump = 400 * 86_400_000;
