@@ -33,10 +33,17 @@ pub(super) fn code(result: anyhow::Result<End>) -> ExitCode {
         Ok(End::Done) => ExitCode::SUCCESS,
         Ok(End::Failed) => ExitCode::from(1),
         Ok(End::Interrupted) => ExitCode::from(130),
+        // Whoever read the output has enough, as `head` does.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidewatch: {error:#}");
             let input = error.is::<ConfigError>() || error.is::<BadInput>();
             ExitCode::from(if input { 2 } else { 1 })
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }

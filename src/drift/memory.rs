@@ -44,6 +44,11 @@ struct MemoryBytes {
     calm: u32,
     #[prost(message, optional, tag = "11")]
     since: Option<SinceBytes>,
+    /// The bounds of the open window, both or neither.
+    #[prost(int64, optional, tag = "12")]
+    first: Option<i64>,
+    #[prost(int64, optional, tag = "13")]
+    last: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -80,6 +85,7 @@ impl Memory {
             pending,
             open,
             late,
+            bounds,
             newest,
             watermark,
             number,
@@ -117,6 +123,8 @@ impl Memory {
             last_far: self.watch.far.1,
             calm: self.watch.calm,
             since: self.since.map(|(number, time)| SinceBytes { number, time }),
+            first: bounds.map(|(first, _)| first),
+            last: bounds.map(|(_, last)| last),
         }
         .encode_to_vec()
     }
@@ -161,6 +169,7 @@ impl Memory {
                 pending: readings(kept.pending)?,
                 open: readings(kept.open)?,
                 late: kept.late,
+                bounds: kept.first.zip(kept.last),
                 newest: partitions
                     .iter()
                     .cloned()
@@ -228,6 +237,7 @@ mod tests {
                 pending: vec![reading(0, 4, 90), reading(2, 9, 91)],
                 open: vec![reading(1, 7, 50)],
                 late: 3,
+                bounds: Some((45, 50)),
                 newest: vec![(partition(0), 90), (partition(1), -5)],
                 watermark: Some(60),
                 number: 12,

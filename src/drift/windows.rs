@@ -32,7 +32,8 @@ pub struct WindowSettings {
 pub struct Window {
     /// Counts the windows of a model, from 0.
     pub number: u64,
-    /// The earliest and the latest event time in it, late messages included, in milliseconds since 1970.
+    /// The earliest and the latest event time in it, in milliseconds since 1970: of the messages that came in time, unless all
+    /// came late.
     pub start: i64,
     pub end: i64,
     /// In the order of their event times, but for those that came late.
@@ -56,8 +57,8 @@ pub struct Assembly {
     settings: WindowSettings,
     pending: BTreeMap<(i64, Origin), Reading>,
     open: Vec<(Origin, Reading)>,
-    /// The latest event time among the open ones.
-    latest: Option<i64>,
+    /// The earliest and the latest event time among the open ones that came in time.
+    bounds: Option<(i64, i64)>,
     /// Among the open ones, those that came late.
     late: u64,
     progress: BTreeMap<TopicPartition, Progress>,
@@ -71,6 +72,8 @@ pub struct Snapshot {
     pub pending: Vec<(Origin, Reading)>,
     pub open: Vec<(Origin, Reading)>,
     pub late: u64,
+    /// The earliest and the latest event time among the open ones that came in time.
+    pub bounds: Option<(i64, i64)>,
     /// The latest event time of each partition.
     pub newest: Vec<(TopicPartition, i64)>,
     pub watermark: Option<i64>,
@@ -89,7 +92,7 @@ impl Assembly {
         Self {
             settings,
             pending: remembered.pending.into_iter().map(key).collect(),
-            latest: remembered.open.iter().map(|(_, open)| open.time).max(),
+            bounds: remembered.bounds,
             open: remembered.open,
             late: remembered.late,
             progress: remembered.newest.into_iter().map(progress).collect(),
@@ -109,6 +112,7 @@ impl Assembly {
                 .collect(),
             open: self.open.clone(),
             late: self.late,
+            bounds: self.bounds,
             newest: self
                 .progress
                 .iter()
@@ -216,13 +220,16 @@ impl Assembly {
     fn take(&mut self, time: i64, origin: Origin, reading: Reading) -> Vec<Window> {
         let mut closed = Vec::new();
         let is_late = time <= self.watermark;
-        if let (Some(length), Some(latest)) = (self.settings.time, self.latest)
+        if let (Some(length), Some((_, latest))) = (self.settings.time, self.bounds)
             && !is_late
             && latest.div_euclid(length) < time.div_euclid(length)
         {
             closed.extend(self.cut());
         }
-        self.latest = self.latest.max(Some(time));
+        if !is_late {
+            let (first, last) = self.bounds.unwrap_or((time, time));
+            self.bounds = Some((first.min(time), last.max(time)));
+        }
         self.late += u64::from(is_late);
         self.open.push((origin, reading));
         if self.open.len() >= self.settings.messages {
@@ -233,9 +240,9 @@ impl Assembly {
 
     fn cut(&mut self) -> Option<Window> {
         let readings = std::mem::take(&mut self.open);
-        self.latest = None;
         let times = readings.iter().map(|(_, reading)| reading.time);
-        let (start, end) = times.clone().min().zip(times.max())?;
+        let all = times.clone().min().zip(times.max())?;
+        let (start, end) = self.bounds.take().unwrap_or(all);
         let number = self.number;
         self.number += 1;
         Some(Window {

@@ -138,7 +138,12 @@ fn words(found: &PastReport) -> String {
             text(&moved["text"]),
             moved["count"].to_string(),
             moved["expected"].as_f64().unwrap_or(0.0),
-            moved["examples"][0]["text"].as_str().unwrap_or_default()
+            moved["examples"][0]["text"]
+                .as_str()
+                .unwrap_or_default()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
         ));
     }
     lines.join("\n") + "\n"

@@ -143,7 +143,7 @@ fn a_late_message_belongs_to_the_window_that_is_open_and_is_counted_as_late() {
     assembly.close(0);
     let closed = assembly.retire();
     assert_eq!((closed[0].late, closed[0].readings.len()), (1, 6));
-    assert_eq!((closed[0].start, closed[0].end), (5, 1_140));
+    assert_eq!((closed[0].start, closed[0].end), (1_100, 1_140));
 }
 
 #[test]
