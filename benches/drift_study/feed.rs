@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use tidewatch::demo::Feed;
 
 use super::data::Text;
-use super::null::{Order, Setting, rates};
+use super::null::{Order, Setting, rates, windows};
 use super::prepared::{Prepared, apart};
 
 /// The rates on generated posts: independent ones, and those of one feed in the order in which it makes them.
-pub fn study(prepared: &mut Prepared, quick: bool) -> anyhow::Result<Value> {
-    let (wanted, splits) = if quick { (2_000, 4) } else { (40_000, 100) };
+pub fn study(prepared: &mut Prepared, splits: u64, quick: bool) -> anyhow::Result<Value> {
+    let wanted = if quick { 2_000 } else { 28_000 };
     let read = |prepared: &mut Prepared, texts| anyhow::Ok(apart(prepared.reader.read(texts)?));
     // The first post of a feed of its own each, because within a feed everybody talks about the same thing for a while.
     let independent = (0..wanted)
@@ -22,7 +22,7 @@ pub fn study(prepared: &mut Prepared, quick: bool) -> anyhow::Result<Value> {
         order: Order::Shuffled,
         baseline: 11_000.min(independent.len() / 2),
         splits,
-        windows: 200,
+        windows: windows(splits),
     };
     let shuffled = rates(&independent, &prepared.model, &setting)?;
     Ok(json!([shuffled]))

@@ -69,6 +69,9 @@ pub struct MeasureArgs {
     /// A small part of everything, to see whether it works
     #[arg(long)]
     pub quick: bool,
+    /// Divisions into baseline and windows over which the false alarms are averaged
+    #[arg(long, value_name = "N", default_value = "25", value_parser = clap::value_parser!(u64).range(1..=20_000))]
+    pub splits: u64,
     /// What is measured
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["null", "feed", "shift", "accuracy", "power"])]
     pub only: Vec<Study>,
@@ -104,8 +107,8 @@ fn measure(args: &MeasureArgs) -> anyhow::Result<()> {
     for study in &args.only {
         eprintln!("drift_study: {study:?}");
         let (name, result) = match study {
-            Study::Null => ("null", null::tweets(&prepared, args.quick)?),
-            Study::Feed => ("feed", feed::study(&mut prepared, args.quick)?),
+            Study::Null => ("null", null::tweets(&prepared, args.splits)?),
+            Study::Feed => ("feed", feed::study(&mut prepared, args.splits, args.quick)?),
             Study::Shift => ("shift", shift::study(&prepared, args.quick)?),
             Study::Accuracy => ("accuracy", accuracy::study(&prepared, args.quick)?),
             Study::Power => ("power", power::study(&prepared, &args.out, args.quick)?),

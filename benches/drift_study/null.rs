@@ -23,6 +23,8 @@ use super::readings::Scored;
 
 /// Messages in a window.
 pub const SIZES: [usize; 3] = [200, 1_000, 5_000];
+/// Windows of each size in all, at least.
+const WINDOWS: usize = 20_000;
 /// Resamples of the splits.
 const BOOTSTRAP: usize = 2_000;
 
@@ -58,16 +60,15 @@ struct Tally {
 }
 
 /// The rates on tweets of the training's time.
-pub fn tweets(prepared: &Prepared, quick: bool) -> anyhow::Result<Value> {
+pub fn tweets(prepared: &Prepared, splits: u64) -> anyhow::Result<Value> {
     let texts = prepared.not_trained_on();
     let half = texts.len() / 2;
-    let splits = if quick { 4 } else { 100 };
     let shuffled = Setting {
         name: "tweets, shuffled",
         order: Order::Shuffled,
         baseline: half,
         splits,
-        windows: 200,
+        windows: windows(splits),
     };
     let settings = [
         shuffled,
@@ -87,6 +88,11 @@ pub fn tweets(prepared: &Prepared, quick: bool) -> anyhow::Result<Value> {
     measured
         .map(|setting| rates(&texts, &prepared.model, setting))
         .collect()
+}
+
+/// Windows of each size to a split.
+pub fn windows(splits: u64) -> usize {
+    WINDOWS.div_ceil(splits as usize)
 }
 
 /// Measures the rates in one setting.

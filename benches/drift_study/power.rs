@@ -4,13 +4,17 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::Context;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tidewatch::drift::baseline::Baseline;
-use tidewatch::drift::detector::examine;
+use tidewatch::drift::detector::{Finding, examine};
 use tidewatch::drift::null::NullSettings;
 use tidewatch::drift::reading::Reading;
 use tidewatch::drift::rule::{Change, Rule, Watch};
+use tidewatch::drift::statistics::Statistic;
 
 use super::BUDGET;
 use super::prepared::Prepared;
@@ -24,10 +28,6 @@ const SIZES: [usize; 2] = [200, 1_000];
 /// and a file for each scenario.
 pub fn study(prepared: &Prepared, out: &Path, quick: bool) -> anyhow::Result<Value> {
     let repetitions = if quick { 2 } else { 20 };
-    let held_out: Vec<&Scored> = prepared.held_out.iter().collect();
-    let baseline = prepared
-        .model
-        .baseline(&held_out, &NullSettings::default())?;
     let folder = out.join("streams");
     std::fs::create_dir_all(&folder)?;
     export(
@@ -40,15 +40,6 @@ pub fn study(prepared: &Prepared, out: &Path, quick: bool) -> anyhow::Result<Val
     let before = streams.iter().map(|streams| streams.before.as_slice());
     export(&folder.join("before.jsonl"), before)?;
     let mut scenarios = Vec::new();
-    let mut unchanged = Vec::new();
-    for size in SIZES {
-        let alarms = streams.par_iter().map(|streams| {
-            let mut watch = Watch::default();
-            watched(&baseline, &streams.before, size, &mut watch).len()
-        });
-        let windows = streams.len() * (MESSAGES / size);
-        unchanged.push(json!({"size": size, "windows": windows, "alarms": alarms.sum::<usize>()}));
-    }
     for (place, scenario) in Scenario::ALL.into_iter().enumerate() {
         let after = || {
             streams
@@ -56,24 +47,88 @@ pub fn study(prepared: &Prepared, out: &Path, quick: bool) -> anyhow::Result<Val
                 .map(|streams| streams.after[place].as_slice())
         };
         export(&folder.join(format!("{}.jsonl", scenario.name())), after())?;
-        let sizes = SIZES.map(|size| {
-            let delay = |streams: &Streams| delay(&baseline, streams, place, size);
-            let delays: Vec<Option<usize>> = streams.par_iter().map(delay).collect();
-            json!({"size": size, "delays": delays})
-        });
         let all: Vec<Scored> = after().flatten().cloned().collect();
-        scenarios.push(json!({
-            "name": scenario.name(), "messages": all.len() / streams.len(), "sizes": sizes,
-            "negative": share(&all, |text| text.truth == Some(0)),
-            "right": share(&all, |text| text.truth == Some(text.reading.label)),
-        }));
-        eprintln!("drift_study: {}", scenario.name());
+        scenarios.push(described(scenario.name(), &all));
+    }
+    let in_order: Vec<&Scored> = prepared.held_out.iter().collect();
+    let shuffled = shuffled(&prepared.held_out);
+    let mut detectors = Map::new();
+    for (name, texts) in [
+        ("tidewatch", in_order),
+        ("tidewatch_shuffled", shuffled.iter().collect()),
+    ] {
+        let baseline = prepared.model.baseline(&texts, &NullSettings::default())?;
+        detectors.insert(name.to_owned(), answers(&baseline, &streams));
+        eprintln!("drift_study: {name}");
     }
     Ok(json!({
-        "reference": prepared.held_out.len(), "repetitions": repetitions, "unchanged": unchanged, "scenarios": scenarios,
-        "negative": share(&prepared.held_out, |text| text.truth == Some(0)),
-        "right": share(&prepared.held_out, |text| text.truth == Some(text.reading.label)),
+        "baseline": described("held out", &prepared.held_out), "repetitions": repetitions,
+        "scenarios": scenarios, "detectors": detectors,
     }))
+}
+
+fn described(name: &str, texts: &[Scored]) -> Value {
+    json!({
+        "name": name, "messages": texts.len(), "negative": share(texts, |text| text.truth == Some(0)),
+        "right": share(texts, |text| text.truth == Some(text.reading.label)),
+    })
+}
+
+/// The same texts at times that say nothing of when they were written, so that none of them is like its neighbours.
+fn shuffled(texts: &[Scored]) -> Vec<Scored> {
+    let mut shuffled = texts.to_vec();
+    shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
+    for (second, text) in (0..).zip(&mut shuffled) {
+        text.reading.time = second * 1_000;
+    }
+    shuffled
+}
+
+/// False alarms before the changes, and messages from each until the alarm.
+fn answers(baseline: &Baseline, streams: &[Streams]) -> Value {
+    let unchanged = SIZES.map(|size| {
+        let alarms = streams.par_iter().map(|streams| {
+            let mut watch = Watch::default();
+            watched(baseline, &streams.before, size, &mut watch).len()
+        });
+        let windows = streams.len() * (MESSAGES / size);
+        json!({"size": size, "windows": windows, "alarms": alarms.sum::<usize>()})
+    });
+    let scenarios = Scenario::ALL
+        .into_iter()
+        .enumerate()
+        .map(|(place, scenario)| {
+            let sizes = SIZES.map(|size| {
+            let delay = |streams: &Streams| delay(baseline, streams, place, size);
+            let delays: Vec<Option<usize>> = streams.par_iter().map(delay).collect();
+            let after = || streams.iter().map(|streams| &streams.after[place]);
+            json!({"size": size, "delays": delays, "median_p": median_p(baseline, after(), size)})
+        });
+            json!({"name": scenario.name(), "sizes": sizes})
+        });
+    json!({"unchanged": unchanged, "scenarios": scenarios.collect::<Vec<_>>()})
+}
+
+/// Each statistic's median p-value, not adjusted, over the windows of the second half of the streams.
+fn median_p<'a>(
+    baseline: &Baseline,
+    streams: impl Iterator<Item = &'a Vec<Scored>>,
+    size: usize,
+) -> Value {
+    let windows: Vec<&[Scored]> = streams
+        .flat_map(|stream| stream[stream.len() / 2..].chunks_exact(size))
+        .collect();
+    let findings: Vec<Finding> = windows
+        .par_iter()
+        .map(|window| examine(&readings(window), baseline))
+        .collect();
+    let median = |statistic: Statistic| {
+        let of = |finding: &Finding| finding.statistics[statistic as usize].p;
+        let mut ps: Vec<f64> = findings.iter().filter_map(of).collect();
+        ps.sort_unstable_by(f64::total_cmp);
+        (statistic.name().to_owned(), json!(ps.get(ps.len() / 2)))
+    };
+    Value::Object(Statistic::ALL.map(median).into_iter().collect())
 }
 
 /// Messages from the change until the window that alarms is full; none without an alarm.
@@ -89,13 +144,17 @@ fn watched(baseline: &Baseline, texts: &[Scored], size: usize, watch: &mut Watch
     let rule = Rule::for_budget(BUDGET);
     let mut alarms = Vec::new();
     for (number, window) in texts.chunks_exact(size).enumerate() {
-        let readings: Vec<Reading> = window.iter().map(|text| text.reading.clone()).collect();
-        if watch.observe(&rule, examine(&readings, baseline).p).1 == Change::Opened {
+        let p = examine(&readings(window), baseline).p;
+        if watch.observe(&rule, p).1 == Change::Opened {
             *watch = Watch::default();
             alarms.push(number);
         }
     }
     alarms
+}
+
+fn readings(window: &[Scored]) -> Vec<Reading> {
+    window.iter().map(|text| text.reading.clone()).collect()
 }
 
 fn share(texts: &[Scored], of: impl Fn(&Scored) -> bool) -> f64 {

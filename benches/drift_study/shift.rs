@@ -17,12 +17,22 @@ use super::readings::Scored;
 const SIZES: [usize; 2] = [200, 1_000];
 /// Class shares are all that are multiples of one in so many, none of them 0.
 const STEPS: usize = 10;
+/// A model that is surer than it is right: the default model is, by this temperature, before its calibration.
+const SHARPENED: f64 = 1.3;
+/// What stands for the true shares.
+const METHODS: [&str; 5] = [
+    "predicted",
+    "mean_probability",
+    "em",
+    "uncalibrated_em",
+    "sharpened_em",
+];
 const CLASSES: usize = LABELS.len();
 
 /// Shares of the classes.
 type Shares = [f64; CLASSES];
 
-/// What stands for the true shares, and how far it is off.
+/// How far it is off.
 #[derive(Debug, Clone, Default)]
 struct Errors {
     /// Absolute errors of a class's share, summed.
@@ -43,7 +53,8 @@ struct Calibration {
 pub fn study(prepared: &Prepared, quick: bool) -> anyhow::Result<Value> {
     let repetitions = if quick { 2 } else { 50 };
     let temperature = prepared.model.temperature;
-    let calibrations = [1.0, temperature].map(|power| Calibration::with(prepared, power));
+    let calibrations =
+        [1.0, temperature, SHARPENED].map(|power| Calibration::with(prepared, power));
     let mut by_class: [Vec<usize>; CLASSES] = Default::default();
     let unseen = prepared.unseen.as_slice();
     for (place, text) in unseen.iter().enumerate() {
@@ -69,18 +80,11 @@ pub fn study(prepared: &Prepared, quick: bool) -> anyhow::Result<Value> {
                     let window = draw(&by_class, shares, size, *seed);
                     errors_of(&window, unseen, &calibrations)
                 })
-                .reduce(Default::default, |mut all, one: [Errors; 5]| {
+                .reduce(Default::default, |mut all, one: [Errors; METHODS.len()]| {
                     all.iter_mut().zip(&one).for_each(|(all, one)| all.add(one));
                     all
                 });
-            let names = [
-                "predicted",
-                "mean_probability",
-                "uncalibrated_mean_probability",
-                "em",
-                "uncalibrated_em",
-            ];
-            let methods: serde_json::Map<String, Value> = names
+            let methods: serde_json::Map<String, Value> = METHODS
                 .iter()
                 .zip(&errors)
                 .map(|(&name, errors)| (name.to_owned(), errors.to_json()))
@@ -145,15 +149,19 @@ impl Errors {
     }
 }
 
-/// By the predicted labels, the mean probabilities and expectation-maximisation, with and without calibration.
-fn errors_of(window: &[usize], texts: &[Scored], calibrations: &[Calibration; 2]) -> [Errors; 5] {
+/// In the order of [`METHODS`].
+fn errors_of(
+    window: &[usize],
+    texts: &[Scored],
+    calibrations: &[Calibration; 3],
+) -> [Errors; METHODS.len()] {
     let truth = shares(window.iter().filter_map(|&place| texts[place].truth));
     let labels = shares(window.iter().map(|&place| texts[place].reading.label));
     let rows = |calibration: &Calibration| -> Vec<Vec<f32>> {
         let of = |&place: &usize| calibration.texts[place].probabilities.clone();
         window.iter().map(of).collect()
     };
-    let [calibrated, raw] = calibrations.each_ref().map(rows);
+    let [calibrated, raw, sharpened] = calibrations.each_ref().map(rows);
     let em = |rows: &[Vec<f32>], calibration: &Calibration| {
         let estimate = shift::estimate(rows.iter().map(Vec::as_slice), &calibration.priors);
         estimate.map_or_else(
@@ -164,9 +172,9 @@ fn errors_of(window: &[usize], texts: &[Scored], calibrations: &[Calibration; 2]
     [
         Errors::of(&labels, None, &truth),
         Errors::of(&mean(&calibrated), None, &truth),
-        Errors::of(&mean(&raw), None, &truth),
         em(&calibrated, &calibrations[0]),
         em(&raw, &calibrations[1]),
+        em(&sharpened, &calibrations[2]),
     ]
 }
 

@@ -14,7 +14,8 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
 TOOLS = {
-    "tidewatch": "Tidewatch, 1 in 1,000",
+    "tidewatch": "Tidewatch, baseline in its order of time",
+    "tidewatch_shuffled": "Tidewatch, baseline shuffled",
     "alibi_ks_outputs": "Alibi Detect KSDrift, probabilities",
     "alibi_ks_outputs strict": "the same at p < 0.001",
     "alibi_chi_square_labels": "Alibi Detect ChiSquareDrift, labels",
@@ -85,7 +86,8 @@ def answers(power, tools):
             },
         }
 
-    add("tidewatch", power, "alarms", "delays")
+    for name, result in power["detectors"].items():
+        add(name, result, "alarms", "delays")
     for name, result in tools.items():
         add(name, result, "alarms", "delays")
         if result["strict"]:
@@ -119,9 +121,9 @@ def class_shares(shift):
     methods = {
         "predicted": "counted predictions",
         "mean_probability": "mean probability",
-        "uncalibrated_mean_probability": "mean probability, uncalibrated",
         "em": "corrected (EM)",
         "uncalibrated_em": "corrected (EM), uncalibrated",
+        "sharpened_em": "corrected (EM), too sure by a temperature of 1.3",
     }
     rows = []
     for result in shift["results"]:
@@ -160,7 +162,7 @@ def picture(found, size, path):
     for axis, (scenario, title) in zip(axes.flat, SCENARIOS.items()):
         for place, name in enumerate(names):
             low, middle, high = (min(one, 2 * longest) for one in quartiles(found[name]["delays"][size, scenario]))
-            colour = "tab:blue" if name == "tidewatch" else "dimgrey"
+            colour = "tab:blue" if name.startswith("tidewatch") else "dimgrey"
             axis.plot([low, high], [place, place], color=colour, linewidth=2)
             mark = "o" if middle <= longest else ">"
             axis.plot([middle], [place], mark, color=colour, markersize=5)
