@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tidewatch::demo::Feed;
 
 use super::data::Text;
-use super::null::{Order, Setting, rates, windows};
+use super::null::{Order, Setting, rates};
 use super::prepared::{Prepared, apart};
 
 /// The rates on generated posts: independent ones, and those of one feed in the order in which it makes them.
@@ -19,10 +19,9 @@ pub fn study(prepared: &mut Prepared, splits: u64, quick: bool) -> anyhow::Resul
     let independent = read(prepared, independent)?;
     let setting = Setting {
         name: "generated posts, independent",
-        order: Order::Shuffled,
+        orders: (Order::Shuffled, Order::Shuffled),
         baseline: 11_000.min(independent.len() / 2),
         splits,
-        windows: windows(splits),
     };
     let shuffled = rates(&independent, &prepared.model, &setting)?;
     Ok(json!([shuffled]))

@@ -70,7 +70,7 @@ pub struct MeasureArgs {
     #[arg(long)]
     pub quick: bool,
     /// Divisions into baseline and windows over which the false alarms are averaged
-    #[arg(long, value_name = "N", default_value = "25", value_parser = clap::value_parser!(u64).range(1..=20_000))]
+    #[arg(long, value_name = "N", default_value = "30", value_parser = clap::value_parser!(u64).range(1..=20_000))]
     pub splits: u64,
     /// What is measured
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["null", "feed", "shift", "accuracy", "power"])]

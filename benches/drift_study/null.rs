@@ -23,8 +23,8 @@ use super::readings::Scored;
 
 /// Messages in a window.
 pub const SIZES: [usize; 3] = [200, 1_000, 5_000];
-/// Windows of each size in all, at least.
-const WINDOWS: usize = 20_000;
+/// Windows of each size in all, at least. Those of 5,000 share many of their messages, so more of them would say little.
+const WINDOWS: [usize; SIZES.len()] = [60_000, 60_000, 20_000];
 /// Resamples of the splits.
 const BOOTSTRAP: usize = 2_000;
 
@@ -41,12 +41,11 @@ pub enum Order {
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     pub name: &'static str,
-    pub order: Order,
+    /// Of the texts in a baseline, and of those in windows.
+    pub orders: (Order, Order),
     /// Texts in a baseline.
     pub baseline: usize,
     pub splits: u64,
-    /// Windows of each size to a split; of consecutive ones there are as many as fit.
-    pub windows: usize,
 }
 
 /// What was counted at one size of window.
@@ -65,10 +64,9 @@ pub fn tweets(prepared: &Prepared, splits: u64) -> anyhow::Result<Value> {
     let half = texts.len() / 2;
     let shuffled = Setting {
         name: "tweets, shuffled",
-        order: Order::Shuffled,
+        orders: (Order::Shuffled, Order::Shuffled),
         baseline: half,
         splits,
-        windows: windows(splits),
     };
     let settings = [
         shuffled,
@@ -80,7 +78,12 @@ pub fn tweets(prepared: &Prepared, splits: u64) -> anyhow::Result<Value> {
         },
         Setting {
             name: "tweets, in their real order",
-            order: Order::Real,
+            orders: (Order::Real, Order::Real),
+            ..shuffled
+        },
+        Setting {
+            name: "tweets, in their real order, but a shuffled baseline",
+            orders: (Order::Shuffled, Order::Real),
             ..shuffled
         },
     ];
@@ -88,11 +91,6 @@ pub fn tweets(prepared: &Prepared, splits: u64) -> anyhow::Result<Value> {
     measured
         .map(|setting| rates(&texts, &prepared.model, setting))
         .collect()
-}
-
-/// Windows of each size to a split.
-pub fn windows(splits: u64) -> usize {
-    WINDOWS.div_ceil(splits as usize)
 }
 
 /// Measures the rates in one setting.
@@ -105,8 +103,9 @@ pub fn rates(texts: &[Scored], model: &Model, setting: &Setting) -> anyhow::Resu
         let (baseline, pool) = divide(texts, model, setting, &mut rng)?;
         block = block.max(baseline.null.block);
         largest = baseline.null.sizes.last().map_or(0, |size| size.size);
-        for (size, tally) in SIZES.into_iter().zip(&mut tallies) {
-            let windows = draw(&pool, size, setting, &mut rng);
+        for ((size, all), tally) in SIZES.into_iter().zip(WINDOWS).zip(&mut tallies) {
+            let wanted = all.div_ceil(setting.splits as usize);
+            let windows = draw(&pool, size, wanted, setting.orders.1, &mut rng);
             let ps: Vec<Option<f64>> = windows
                 .par_iter()
                 .map(|window| p_value(window, &baseline))
@@ -134,18 +133,14 @@ fn divide<'a>(
 ) -> anyhow::Result<(Baseline, Vec<&'a Scored>)> {
     let mut order: Vec<usize> = (0..texts.len()).collect();
     order.shuffle(rng);
-    let (mut first, mut rest) = {
-        let (first, rest) = order.split_at(setting.baseline);
-        (first.to_vec(), rest.to_vec())
-    };
-    let mut baseline: Vec<Scored>;
-    if setting.order == Order::Real {
-        first.sort_unstable();
+    let mut rest = order.split_off(setting.baseline);
+    if setting.orders.1 == Order::Real {
         rest.sort_unstable();
-        baseline = first.iter().map(|&place| texts[place].clone()).collect();
-    } else {
-        baseline = first.iter().map(|&place| texts[place].clone()).collect();
-        // The order is that of the times, which are made up to keep the random one.
+    }
+    let first = order.into_iter().map(|place| texts[place].clone());
+    let mut baseline: Vec<Scored> = first.collect();
+    if setting.orders.0 == Order::Shuffled {
+        // A baseline is put in the order of its times, which are made up to keep the random one.
         for (second, text) in (0..).zip(&mut baseline) {
             text.reading.time = second * 1_000;
         }
@@ -161,21 +156,22 @@ fn divide<'a>(
     ))
 }
 
-/// Windows of a size.
+/// Windows of a size: as many as wanted, or of consecutive messages as many as fit.
 fn draw<'a>(
     pool: &[&'a Scored],
     size: usize,
-    setting: &Setting,
+    wanted: usize,
+    order: Order,
     rng: &mut ChaCha8Rng,
 ) -> Vec<Vec<&'a Scored>> {
     if pool.len() < size {
         return Vec::new();
     }
-    match setting.order {
+    match order {
         Order::Shuffled => {
             let mut pool = pool.to_vec();
             let mut one = || pool.partial_shuffle(rng, size).0.to_vec();
-            (0..setting.windows).map(|_| one()).collect()
+            (0..wanted).map(|_| one()).collect()
         }
         Order::Real => {
             // From a place of its own, so that splits do not all cut at the same moments.
