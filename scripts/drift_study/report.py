@@ -23,7 +23,6 @@ TOOLS = {
     "alibi_mmd_outputs": "Alibi Detect MMDDrift, probabilities",
     "alibi_ks_text": "Alibi Detect KSDrift, TF-IDF vectors",
     "alibi_ks_text strict": "the same at p < 0.001",
-    "alibi_mmd_text": "Alibi Detect MMDDrift, TF-IDF vectors",
     "evidently_predictions": "Evidently DataDriftPreset, label and probabilities",
     "evidently_text": "Evidently ValueDrift, text",
 }

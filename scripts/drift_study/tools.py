@@ -98,10 +98,10 @@ def tools(texts, probabilities):
     def embedded(texts, _):
         return vectors.transform(texts).astype(np.float32)
 
-    def kernel(features):
+    def kernel():
+        part = reference[:KERNEL_REFERENCE]
         # Its 100 permutations give p-values that are multiples of a hundredth.
-        part = features(reference_texts[:KERNEL_REFERENCE], probabilities[reference[:KERNEL_REFERENCE]])
-        return Alibi(MMDDrift(part, backend="tensorflow"), features, resolution=0.01)
+        return Alibi(MMDDrift(probabilities[part], backend="tensorflow"), outputs, resolution=0.01)
 
     def report(metric, frame, **columns):
         return Evidently(metric, frame, DataDefinition(**columns), (texts, probabilities))
@@ -114,8 +114,7 @@ def tools(texts, probabilities):
             DataDriftPreset(), predictions, numerical_columns=LABELS, categorical_columns=["label"]
         ),
         "evidently_text": lambda: report(ValueDrift(column="text"), text_column, text_columns=["text"]),
-        "alibi_mmd_outputs": lambda: kernel(outputs),
-        "alibi_mmd_text": lambda: kernel(embedded),
+        "alibi_mmd_outputs": kernel,
     }
 
 
