@@ -7,10 +7,12 @@ use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
+use crate::alerts::config::AlertsConfig;
 use crate::drift::config::DriftConfig;
 use crate::http::config::HttpConfig;
 use crate::log::LogConfig;
 use crate::model::config::ModelConfig;
+use crate::notify::config::{self as notify, Webhook};
 use crate::pipeline::config::{BatchConfig, InputConfig, KafkaConfig, OutputConfig};
 use crate::store::config::StoreConfig;
 
@@ -21,7 +23,7 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 const ENV_PREFIX: &str = "TIDEWATCH__";
 
 /// Settings whose values are never shown.
-const SECRET: [&str; 2] = ["kafka.client", "postgres.url"];
+const SECRET: [&str; 3] = ["kafka.client", "postgres.url", "webhook"];
 
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -34,6 +36,9 @@ pub struct Config {
     pub model: ModelConfig,
     pub postgres: StoreConfig,
     pub drift: DriftConfig,
+    pub alerts: AlertsConfig,
+    #[serde(default)]
+    pub webhook: Vec<Webhook>,
     pub http: HttpConfig,
     pub log: LogConfig,
 }
@@ -81,6 +86,8 @@ impl Config {
         self.batch.check()?;
         self.postgres.check()?;
         self.drift.check()?;
+        self.alerts.check()?;
+        notify::check(&self.webhook)?;
         self.log.check()?;
         if self.input.is_empty() {
             return Err("there is no [[input]]: name at least one topic to read".to_owned());
@@ -93,9 +100,15 @@ impl Config {
             {
                 return Err(format!("[[input]] names the topic {} twice", input.topic));
             }
-            if [&self.output.results, &self.output.dead_letters].contains(&&input.topic) {
+            let written = [
+                &self.output.results,
+                &self.output.dead_letters,
+                &self.drift.reports,
+                &self.alerts.topic,
+            ];
+            if written.contains(&&input.topic) {
                 return Err(format!(
-                    "the topic {} is both an [[input]] and an [output]: the service would read its own results",
+                    "the topic {} is both an [[input]] and an output: the service would read what it writes",
                     input.topic
                 ));
             }
@@ -183,7 +196,7 @@ mod tests {
             ("[kafka]\nbootstrap_servers = ''", "bootstrap_servers"),
             (
                 "[[input]]\ntopic = 'sentiment'",
-                "both an [[input]] and an [output]",
+                "both an [[input]] and an output",
             ),
             ("[[input]]\ntopic = 'a'\n[[input]]\ntopic = 'a'", "twice"),
             ("input = []", "[[input]]"),

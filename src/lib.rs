@@ -3,6 +3,7 @@
 //! The modules in the order in which data flows through them; each may use only what ARCHITECTURE.md
 //! allows it, which a test checks.
 
+pub mod alerts;
 pub mod app;
 pub mod bench;
 pub mod cli;
@@ -18,6 +19,7 @@ pub mod metrics;
 pub mod model;
 pub mod monitor;
 pub mod nearby;
+pub mod notify;
 pub mod pipeline;
 pub mod record;
 pub mod refusal;
@@ -27,3 +29,4 @@ pub mod replay;
 pub mod store;
 pub mod train;
 pub mod verify;
+pub mod watermark;

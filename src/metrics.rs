@@ -97,6 +97,14 @@ metrics! {
     drift_late_messages: IntCounter = "drift_late_messages_total";
     /// 1 while this instance watches the feed for all, else 0.
     drift_leader: IntGauge = "drift_leader";
+    /// Alerts on sentiment, by what has become of them (opened, updated, resolved), where this instance watches the feed.
+    alert_events: IntCounterVec = "alert_events_total" by ["status"];
+    /// Alerts that are open, where this instance watches the feed.
+    alerts_open: IntGauge = "alerts_open";
+    /// Series (sources, subjects, the whole) whose sentiment is watched, where this instance watches the feed.
+    alert_series: IntGauge = "alert_series";
+    /// Attempts to deliver a notice, by outcome (delivered, failed, in_doubt, given_up).
+    deliveries: IntCounterVec = "deliveries_total" by ["outcome"];
 
     /// 1 while /readyz says that the service is ready, else 0.
     ready: IntGauge = "ready";

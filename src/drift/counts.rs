@@ -210,6 +210,7 @@ mod tests {
             Reading {
                 time: 0,
                 print: Fingerprint { exact: 0, near: 0 },
+        author: None,
                 source: source.into(),
                 subject: "".into(),
                 label,

@@ -221,6 +221,7 @@ mod tests {
             let reading = Reading {
                 time,
                 print: Fingerprint::of("x"),
+                author: None,
                 source: "twitter".into(),
                 subject: "".into(),
                 label: 1,

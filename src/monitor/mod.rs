@@ -6,8 +6,10 @@
 //! So each committed message is counted once, whoever watches and whatever dies; and since windows go by event time, it does
 //! not matter which instance has scored what.
 
+mod alerting;
 mod baselines;
 mod committed;
+mod count;
 mod feed;
 mod outbox;
 mod report;
@@ -21,19 +23,24 @@ use tokio_util::sync::CancellationToken;
 
 pub use baselines::{BaselineFault, of_bundle};
 
+use self::alerting::Alerting;
 use self::baselines::Baselines;
 use self::committed::Committed;
 use self::feed::Feed;
 use self::outbox::Reports;
+use crate::alerts::Unfit;
+use crate::alerts::config::AlertsConfig;
 use crate::drift::baseline::Baseline;
 use crate::drift::config::DriftConfig;
 use crate::drift::memory::Memory;
 use crate::drift::pane;
 use crate::metrics::Metrics;
 use crate::model::tokenizer::Tokenizer;
+use crate::notify::config::{Kind, Webhook};
+use crate::notify::receivers;
 use crate::pipeline::config::KafkaConfig;
 use crate::record::{ModelVersion, Origin, TopicPartition};
-use crate::store::{Lease, Store, StoreError, Watched};
+use crate::store::{KeptNotice, KeptPane, Lease, Store, StoreError, Watched};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(2);
@@ -50,13 +57,26 @@ const DUTY: &str = "drift";
 /// A model that has left nothing for so many milliseconds, while another has, scores no more.
 const RETIRED: i64 = 600_000;
 
+/// Up to where messages count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Below the offsets that the group has committed.
+    Committed,
+    /// As far as they are written. For a broker that keeps no offsets: there each message is read once.
+    Written,
+}
+
 /// What the watch needs.
 pub struct Setting {
     pub store: Store,
+    pub counted: Counted,
     pub kafka: KafkaConfig,
     /// The topics that are read.
     pub topics: Vec<String>,
     pub drift: DriftConfig,
+    pub alerts: AlertsConfig,
+    /// Who is told of alarms and alerts.
+    pub webhooks: Vec<Webhook>,
     /// The model of this instance, and what its messages are compared with, if anything.
     pub model: Arc<ModelVersion>,
     pub baseline: Option<Baseline>,
@@ -85,6 +105,8 @@ struct Held {
     /// Up to where each partition has been counted.
     positions: BTreeMap<TopicPartition, i64>,
     feeds: BTreeMap<i32, Feed>,
+    /// None where alerts are off.
+    alerting: Option<Alerting>,
 }
 
 /// Why a look came to nothing.
@@ -92,6 +114,8 @@ struct Held {
 enum MonitorError {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Rule(#[from] Unfit),
     #[error("{0}")]
     Kafka(String),
 }
@@ -168,11 +192,14 @@ impl Monitor {
             _ => self.load(lease, now).await?,
         };
         // Before the panes: what lies below these offsets does not change any more.
-        let partitions = self
-            .committed
-            .ask(&self.setting.topics)
-            .await
-            .map_err(MonitorError::Kafka)?;
+        let topics = &self.setting.topics;
+        let partitions = match self.setting.counted {
+            Counted::Committed => {
+                let asked = self.committed.ask(topics).await;
+                asked.map_err(MonitorError::Kafka)?
+            }
+            Counted::Written => store.written_offsets(topics).await?,
+        };
         let committed: Vec<(TopicPartition, i64)> = partitions
             .iter()
             .filter_map(|(partition, offset)| Some((partition.clone(), (*offset)?)))
@@ -183,43 +210,26 @@ impl Monitor {
         for pane in panes {
             let position = held.positions.get(&pane.partition).copied();
             if position.is_none_or(|position| pane.offsets.start >= position) {
-                let feed = held
-                    .feeds
-                    .entry(pane.model)
-                    .or_insert_with(|| Feed::new(Memory::default(), &self.setting.drift, now));
-                // Those that have nothing committed yet too: their messages may be as old.
-                for (partition, _) in &partitions {
-                    feed.expect(partition, now);
-                }
-                let readings = pane::decode(&pane.payload).unwrap_or_else(|error| {
-                    // Once and for all: it would be no better with the next look.
-                    tracing::warn!(partition = %pane.partition, "messages go uncounted: {error}");
-                    Vec::new()
-                });
-                for (offset, reading) in readings {
-                    let origin = Origin {
-                        topic: Arc::clone(&pane.partition.topic),
-                        partition: pane.partition.partition,
-                        offset,
-                    };
-                    feed.push(origin, reading, now);
-                }
+                self.take(&mut held, &pane, &partitions, now).await?;
                 held.positions
                     .insert(pane.partition.clone(), pane.offsets.end);
             }
             counted.push(pane);
         }
         let step = self.step(&mut held, counted, now).await?;
-        let changed = !step.counted.is_empty() || !step.windows.is_empty();
+        let changed =
+            !step.counted.is_empty() || !step.windows.is_empty() || !step.alerts.is_empty();
         if changed && !store.write_watched(&held.lease, &step).await? {
             tracing::info!("another instance watches the feed now");
             return Ok(false);
         }
-        self.count(&step, &held);
+        count::step(&self.setting.metrics, &step, &held);
         self.held = Some(held);
         if self.trimmed.is_none_or(|last| last.elapsed() >= TRIM_EVERY) {
             let kept = TimeDelta::days(i64::from(self.setting.drift.retention_days));
             store.trim_watched(Utc::now() - kept).await?;
+            let kept = TimeDelta::days(i64::from(self.setting.alerts.retention_days));
+            store.trim_alerts(Utc::now() - kept).await?;
             self.trimmed = Some(Instant::now());
         }
         self.reports
@@ -227,6 +237,47 @@ impl Monitor {
             .await
             .map_err(MonitorError::Kafka)?;
         Ok(more)
+    }
+
+    /// Counts a pane's messages.
+    async fn take(
+        &self,
+        held: &mut Held,
+        pane: &KeptPane,
+        partitions: &[(TopicPartition, Option<i64>)],
+        now: i64,
+    ) -> Result<(), MonitorError> {
+        let readings = pane::decode(&pane.payload).unwrap_or_else(|error| {
+            // Once and for all: it would be no better with the next look.
+            tracing::warn!(partition = %pane.partition, "messages go uncounted: {error}");
+            Vec::new()
+        });
+        // Partitions that have nothing committed yet are waited for too: their messages may be as old.
+        let expected = || partitions.iter().map(|(partition, _)| partition);
+        if let Some(alerting) = &mut held.alerting {
+            expected().for_each(|partition| alerting.expect(partition, now));
+            let store = &self.setting.store;
+            alerting
+                .take(store, pane.model, &pane.partition, &readings, now)
+                .await?;
+        }
+        if !self.setting.drift.enabled {
+            return Ok(());
+        }
+        let feed = held
+            .feeds
+            .entry(pane.model)
+            .or_insert_with(|| Feed::new(Memory::default(), &self.setting.drift, now));
+        expected().for_each(|partition| feed.expect(partition, now));
+        for (offset, reading) in readings {
+            let origin = Origin {
+                topic: Arc::clone(&pane.partition.topic),
+                partition: pane.partition.partition,
+                offset,
+            };
+            feed.push(origin, reading, now);
+        }
+        Ok(())
     }
 
     /// Reads what is remembered.
@@ -246,14 +297,22 @@ impl Monitor {
             });
             feeds.insert(model, Feed::new(memory, &self.setting.drift, now));
         }
-        tracing::info!(
-            token = lease.token,
-            "this instance watches the feed for drift"
-        );
+        let alerting = if self.setting.alerts.enabled {
+            let setting = alerting::Setting {
+                alerts: &self.setting.alerts,
+                drift: &self.setting.drift,
+                model: &self.setting.model,
+            };
+            Some(Alerting::load(store, setting).await?)
+        } else {
+            None
+        };
+        tracing::info!(token = lease.token, "this instance watches the feed");
         Ok(Held {
             lease,
             positions: store.watched_positions().await?,
             feeds,
+            alerting,
         })
     }
 
@@ -261,7 +320,7 @@ impl Monitor {
     async fn step(
         &mut self,
         held: &mut Held,
-        counted: Vec<crate::store::KeptPane>,
+        counted: Vec<KeptPane>,
         now: i64,
     ) -> Result<Watched, MonitorError> {
         let heard = held.feeds.values().filter_map(Feed::heard).max();
@@ -301,32 +360,33 @@ impl Monitor {
             }
             step.memory.push((model, feed.memory().encode()));
         }
+        self.tell_of_reports(&mut step);
+        if let Some(alerting) = &mut held.alerting {
+            let (changes, events) = alerting.step(&self.setting.store, now).await?;
+            step.alerts = changes;
+            let receivers = self.receivers(Kind::Alert);
+            let told = events
+                .iter()
+                .map(|event| alerting::notice(event, &receivers));
+            step.notices.extend(told);
+        }
         Ok(step)
     }
 
-    fn count(&self, step: &Watched, held: &Held) {
-        let metrics = &self.setting.metrics;
-        for window in &step.windows {
-            metrics
-                .drift_windows
-                .with_label_values(&[&*window.verdict])
-                .inc();
-            metrics
-                .drift_late_messages
-                .inc_by(window.late.unsigned_abs());
-            tracing::info!(
-                number = window.number,
-                verdict = window.verdict,
-                p = window.p,
-                foremost = window.foremost,
-                messages = window.messages,
-                "a window of the feed has been judged"
-            );
-        }
+    fn receivers(&self, kind: Kind) -> Vec<String> {
+        receivers(kind, &self.setting.alerts.topic, &self.setting.webhooks)
+    }
+
+    fn tell_of_reports(&self, step: &mut Watched) {
+        let receivers = self.receivers(Kind::Drift);
         for report in &step.reports {
-            tracing::warn!(id = report.id, change = report.change, "drift alarm");
+            step.notices.push(KeptNotice {
+                id: format!("drift-{}", report.id),
+                kind: Kind::Drift.as_str(),
+                about: format!("drift-{}", report.model),
+                body: report.report.clone(),
+                receivers: receivers.clone(),
+            });
         }
-        let open = held.feeds.values().filter(|feed| feed.is_alarmed()).count();
-        metrics.drift_alarms_open.set(open as i64);
     }
 }

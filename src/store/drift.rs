@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::epochs::{columns, partition};
 use super::panes::{self, KeptPane};
-use super::{Lease, Store, StoreError, leases};
+use super::{AlertStep, KeptNotice, Lease, Store, StoreError, leases, notices};
 use crate::record::{Origin, TopicPartition};
 
 /// What is said of a window.
@@ -66,6 +66,9 @@ pub struct Watched {
     pub memory: Vec<(i32, Vec<u8>)>,
     pub windows: Vec<KeptWindow>,
     pub reports: Vec<KeptReport>,
+    pub alerts: AlertStep,
+    /// What is to be told of it.
+    pub notices: Vec<KeptNotice>,
 }
 
 impl Store {
@@ -200,6 +203,8 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         }
+        step.alerts.write(&mut transaction).await?;
+        notices::write(&mut transaction, &step.notices).await?;
         transaction.commit().await?;
         Ok(true)
     }

@@ -5,6 +5,7 @@
 
 pub mod config;
 
+mod alerts;
 mod check;
 mod clean;
 mod counts;
@@ -18,6 +19,7 @@ mod keys;
 mod leases;
 mod maintain;
 mod models;
+mod notices;
 mod panes;
 mod partitions;
 mod predictions;
@@ -38,6 +40,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor};
 use tokio::sync::RwLock;
 
+pub use alerts::{AlertStep, KeptAlert, KeptCell, KeptKey, KeptSeries, PastAlert, kept_name};
 pub use check::Findings;
 pub use counts::Counts;
 pub use drift::{KeptReport, KeptWindow, Verdict, Watched};
@@ -46,8 +49,10 @@ pub use error::StoreError;
 pub use history::{PastReport, PastWindow};
 pub use leases::Lease;
 pub use maintain::Maintained;
+pub use notices::{Due, Ending, KeptNotice};
 pub use panes::KeptPane;
 pub use repair::Recount;
+pub use rollups::PastHour;
 
 use config::{StoreConfig, TextStorage};
 use days::Window;

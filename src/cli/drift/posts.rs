@@ -37,6 +37,7 @@ pub(in crate::cli) enum Unescape {
 pub(in crate::cli) struct Post {
     pub text: String,
     pub event_time: Option<DateTime<Utc>>,
+    pub author: Option<String>,
     pub source: Option<String>,
     pub subject: Option<String>,
     /// Given by a person.

@@ -15,7 +15,7 @@ use crate::model::inference::Inference;
 use crate::model::manifest::{Bundle, MODEL_FILE, TOKENIZER_FILE};
 use crate::model::scorer::Scorer;
 use crate::model::tokenizer::Tokenizer;
-use crate::record::Encoded;
+use crate::record::{Encoded, Prediction};
 
 /// Texts tokenised and scored together.
 const BLOCK: usize = 512;
@@ -78,20 +78,30 @@ impl Reader {
             for ((post, encoded), prediction) in block.into_iter().zip(&encoded).zip(predictions) {
                 second += 1;
                 let Ok(prediction) = prediction else { continue };
-                let described = Described {
-                    text: &post.text,
-                    time: match post.event_time {
-                        Some(time) if dated => time.timestamp_millis(),
-                        _ => second * 1_000,
-                    },
-                    source: post.source.as_deref(),
-                    subject: post.subject.as_deref(),
+                let time = match post.event_time {
+                    Some(time) if dated => time.timestamp_millis(),
+                    _ => second * 1_000,
                 };
-                readings.push((Reading::of(described, encoded, &prediction, &special), post));
+                let reading = Reading::of(described(&post, time), encoded, &prediction, &special);
+                readings.push((reading, post));
             }
         }
         bar.finish_and_clear();
         Ok(readings)
+    }
+
+    /// A post as it is, without asking the model.
+    pub fn unscored(&self, post: &Post) -> Reading {
+        let time = post.event_time.map_or(0, |time| time.timestamp_millis());
+        let nothing = Prediction {
+            label: 0,
+            probabilities: Vec::new(),
+        };
+        let untokenised = Encoded {
+            ids: Vec::new(),
+            truncated: false,
+        };
+        Reading::of(described(post, time), &untokenised, &nothing, &[])
     }
 
     /// The index of a label that a person gave, by its name, whatever its case.
@@ -100,6 +110,16 @@ impl Reader {
         labels
             .iter()
             .position(|label| label.eq_ignore_ascii_case(name.trim()))
+    }
+}
+
+fn described(post: &Post, time: i64) -> Described<'_> {
+    Described {
+        text: &post.text,
+        time,
+        author: post.author.as_deref(),
+        source: post.source.as_deref(),
+        subject: post.subject.as_deref(),
     }
 }
 

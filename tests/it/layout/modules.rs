@@ -66,9 +66,19 @@ const RULES: &[Rule] = &[
         because: "a model scores texts wherever they come from: it knows neither Kafka nor Postgres",
     },
     Rule {
-        module: "drift",
+        module: "watermark",
         may_use: &["record"],
+        because: "in what order of event time partitions are heard concerns neither what is counted nor by whom",
+    },
+    Rule {
+        module: "drift",
+        may_use: &["record", "watermark"],
         because: "whether the feed has changed is arithmetic over readings, wherever they come from",
+    },
+    Rule {
+        module: "alerts",
+        may_use: &["record", "watermark"],
+        because: "whether sentiment has changed is arithmetic over counts, wherever they come from",
     },
     Rule {
         module: "store",
@@ -84,12 +94,28 @@ const RULES: &[Rule] = &[
         because: "the stages join messages, model and store, and run without probes, demo or command line",
     },
     Rule {
+        module: "notify",
+        may_use: &[
+            "record",
+            "alerts",
+            "store",
+            "metrics",
+            "refusal",
+            "pipeline::config",
+            "pipeline::client",
+        ],
+        because: "couriers deliver what stands in Postgres, whoever has written it",
+    },
+    Rule {
         module: "monitor",
         may_use: &[
             "record",
+            "watermark",
             "drift",
+            "alerts",
             "model",
             "store",
+            "notify",
             "metrics",
             "refusal",
             "pipeline::config",
@@ -131,11 +157,13 @@ const RULES: &[Rule] = &[
 ];
 
 /// The configuration may use other modules' sections, and nothing else of them.
-const SECTIONS: [&str; 6] = [
+const SECTIONS: [&str; 8] = [
+    "alerts::config",
     "drift::config",
     "http::config",
     "log",
     "model::config",
+    "notify::config",
     "pipeline::config",
     "store::config",
 ];

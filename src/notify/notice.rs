@@ -1,0 +1,114 @@
+//! What is told, in the words of each receiver.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::config::{Format, Kind};
+use super::courier::BELIEVED;
+use crate::alerts::Event;
+use crate::alerts::payload;
+use crate::store::Due;
+
+/// A notice out of Postgres.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    Alert(Box<Event>),
+    /// The report of a drift alarm, as it stands in the topic of reports.
+    Drift(Value),
+}
+
+/// Why a notice cannot be told.
+#[derive(Debug, thiserror::Error)]
+#[error("the notice cannot be read ({0}); it was written by another version of the program")]
+pub struct NoticeError(String);
+
+impl Notice {
+    /// Out of what is due.
+    ///
+    /// # Errors
+    ///
+    /// Another version of the program has written it.
+    pub fn of(due: &Due) -> Result<Self, NoticeError> {
+        if due.kind == Kind::Drift.as_str() {
+            return Ok(Self::Drift(due.body.clone()));
+        }
+        serde_json::from_value(due.body.clone())
+            .map(|event| Self::Alert(Box::new(event)))
+            .map_err(|error| NoticeError(error.to_string()))
+    }
+
+    /// `opened`, `updated` or `resolved`.
+    #[must_use]
+    pub fn status(&self) -> &str {
+        match self {
+            Self::Alert(event) => event.status.as_str(),
+            Self::Drift(report) => report["change"].as_str().unwrap_or_default(),
+        }
+    }
+
+    /// What has happened, in a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Alert(event) => format!(
+                "Alert {}: {}.",
+                event.status.as_str(),
+                payload::headline(&event.alert)
+            ),
+            Self::Drift(report) => drift_sentence(report),
+        }
+    }
+
+    /// The body for a webhook of this format. `now` is for Alertmanager, which forgets what is not repeated.
+    #[must_use]
+    pub fn body(&self, id: &str, format: Format, now: DateTime<Utc>) -> Value {
+        match (self, format) {
+            (Self::Alert(event), Format::Generic) => {
+                let mut body = payload::generic(event);
+                body["id"] = json!(id);
+                body
+            }
+            (Self::Alert(event), Format::Slack) => payload::slack(event),
+            (Self::Alert(event), Format::Alertmanager) => {
+                let mut body = payload::alertmanager(&[&event.alert]);
+                if event.alert.resolved.is_none() {
+                    body[0]["endsAt"] = json!(now + BELIEVED);
+                }
+                body
+            }
+            (Self::Drift(report), Format::Generic) => {
+                json!({"id": id, "kind": Kind::Drift, "status": report["change"], "report": report})
+            }
+            (Self::Drift(report), Format::Slack) => json!({"text": drift_sentence(report)}),
+            (Self::Drift(report), Format::Alertmanager) => drift_alert(report, now),
+        }
+    }
+}
+
+/// A drift report in a sentence.
+fn drift_sentence(report: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
+    let (since, foremost) = (text(&report["since"]), text(&report["foremost"]));
+    if report["change"] == "resolved" {
+        return format!(
+            "Resolved: the feed is again like the model's data (it had changed since {since})."
+        );
+    }
+    let alarm = &report["alarm"];
+    format!(
+        "The feed has changed since {since}: first of all its {foremost}; severity {}, proposed remedy: {}. See `tidewatch drift explain`.",
+        text(&alarm["severity"]),
+        text(&alarm["remedy"]).replace('_', " "),
+    )
+}
+
+fn drift_alert(report: &Value, now: DateTime<Utc>) -> Value {
+    let mut alert = json!({
+        "labels": {"alertname": "TidewatchDrift", "model": report["model"].as_str().unwrap_or_default()},
+        "annotations": {"summary": drift_sentence(report)},
+        "startsAt": report["since"],
+    });
+    let is_over = report["change"] == "resolved";
+    alert["endsAt"] = json!(if is_over { now } else { now + BELIEVED });
+    json!([alert])
+}
