@@ -31,6 +31,8 @@ pub enum Resolution {
     NewNormal,
     /// Nothing more was heard of the series.
     Silent,
+    /// Nobody watches it any more: its rule, or its series, is gone.
+    Unwatched,
 }
 
 /// News of an alert.
@@ -43,6 +45,18 @@ pub struct Event {
     pub at: i64,
     /// The alert as it is now.
     pub alert: Alert,
+}
+
+impl Event {
+    /// The end of an alert that nobody watches any more.
+    #[must_use]
+    pub fn abandoned(mut self, at: i64) -> Self {
+        self.status = Status::Resolved;
+        self.at = at;
+        self.alert.resolved = Some(at);
+        self.alert.resolution = Some(Resolution::Unwatched);
+        self
+    }
 }
 
 /// A change of a series.

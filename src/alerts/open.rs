@@ -80,6 +80,7 @@ impl Open {
             Resolution::Normal => 0,
             Resolution::NewNormal => 1,
             Resolution::Silent => 2,
+            Resolution::Unwatched => 3,
         };
     }
 
@@ -133,6 +134,7 @@ impl Open {
             resolution: self.ended.map(|_| match self.resolution {
                 0 => Resolution::Normal,
                 1 => Resolution::NewNormal,
+                3 => Resolution::Unwatched,
                 _ => Resolution::Silent,
             }),
             normal: scale(self.normal()),

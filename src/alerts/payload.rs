@@ -129,6 +129,7 @@ fn ending(resolution: Resolution) -> &'static str {
         Resolution::Normal => "back to normal",
         Resolution::NewNormal => "has lasted a week and is the new normal",
         Resolution::Silent => "nothing more was heard",
+        Resolution::Unwatched => "nobody watches it any more",
     }
 }
 

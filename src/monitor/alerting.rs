@@ -1,6 +1,6 @@
 //! Sentiment alerts over the live feed: from readings to cells, from cells to what is to be written and told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -40,6 +40,8 @@ pub(super) struct Alerting {
     models: BTreeMap<i32, bool>,
     /// Nothing was ever counted: what happened before is learnt first.
     is_new: bool,
+    /// Alerts that stand open and that nobody watches any more: their rule, or their series, is gone.
+    orphans: Vec<Event>,
 }
 
 impl Alerting {
@@ -83,6 +85,13 @@ impl Alerting {
             .into_iter()
             .filter_map(|kept| cell(kept, labels.len()))
             .for_each(|cell| gathering.restore(cell));
+        let open: BTreeSet<String> = book.open().into_iter().map(|alert| alert.id).collect();
+        let standing = store.past_alerts(true, u32::MAX).await?;
+        let orphans = standing
+            .into_iter()
+            .filter(|alert| !open.contains(&alert.id))
+            .filter_map(|alert| serde_json::from_value(alert.detail).ok())
+            .collect();
         Ok(Self {
             book,
             gathering,
@@ -90,6 +99,7 @@ impl Alerting {
             levels,
             models: BTreeMap::new(),
             is_new,
+            orphans,
         })
     }
 
@@ -165,7 +175,10 @@ impl Alerting {
             self.is_new = false;
             self.learn(store, first.start, &mut touched).await?;
         }
-        let mut events = Vec::new();
+        let mut events: Vec<Event> = std::mem::take(&mut self.orphans)
+            .into_iter()
+            .map(|event| event.abandoned(now))
+            .collect();
         for cell in &cells {
             events.extend(self.book.observe(cell));
             touched.insert(cell.key.clone(), cell.start);

@@ -66,6 +66,7 @@ impl Notice {
             (Self::Alert(event), Format::Generic) => {
                 let mut body = payload::generic(event);
                 body["id"] = json!(id);
+                body["kind"] = json!(Kind::Alert);
                 body
             }
             (Self::Alert(event), Format::Slack) => payload::slack(event),
@@ -111,4 +112,61 @@ fn drift_alert(report: &Value, now: DateTime<Utc>) -> Value {
     let is_over = report["change"] == "resolved";
     alert["endsAt"] = json!(if is_over { now } else { now + BELIEVED });
     json!([alert])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alerts::{Status, sample};
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000, 0).unwrap()
+    }
+
+    fn drift(change: &str) -> Notice {
+        Notice::Drift(json!({
+            "change": change, "since": "2023-11-14T20:00:00Z", "foremost": "vocabulary",
+            "alarm": {"severity": "high", "remedy": "ask_for_labels"},
+        }))
+    }
+
+    #[test]
+    fn a_drift_alarm_is_told_in_every_form() {
+        let opened = drift("opened");
+        let generic = opened.body("d-1", Format::Generic, now());
+        assert_eq!(
+            (&generic["id"], &generic["kind"], &generic["status"]),
+            (&json!("d-1"), &json!("drift"), &json!("opened"))
+        );
+        let slack = opened.body("d-1", Format::Slack, now());
+        let text = slack["text"].as_str().unwrap();
+        assert!(
+            text.contains("vocabulary") && text.contains("ask for labels"),
+            "{text}"
+        );
+        let manager = opened.body("d-1", Format::Alertmanager, now());
+        assert_eq!(manager[0]["labels"]["alertname"], "TidewatchDrift");
+        assert_eq!(manager[0]["endsAt"], json!(now() + BELIEVED));
+        let resolved = drift("resolved").body("d-2", Format::Alertmanager, now());
+        assert_eq!(resolved[0]["endsAt"], json!(now()));
+    }
+
+    #[test]
+    fn a_notice_comes_back_from_what_is_kept_and_another_versions_is_refused() {
+        let event = sample(now().timestamp_millis());
+        let mut due = Due {
+            number: 1,
+            id: "a".into(),
+            kind: "alert".into(),
+            about: event.alert.id.clone(),
+            body: json!(event),
+            recorded_at: now(),
+            attempts: 0,
+        };
+        let notice = Notice::of(&due).unwrap();
+        assert_eq!(notice.status(), Status::Opened.as_str());
+        assert_eq!(notice.body("a", Format::Generic, now())["kind"], "alert");
+        due.body = json!({"status": "opened"});
+        assert!(Notice::of(&due).is_err());
+    }
 }

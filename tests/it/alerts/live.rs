@@ -156,6 +156,45 @@ async fn a_subject_that_turns_bad_is_one_alert_told_once_also_when_the_service_i
     assert!(receiver.told().last().unwrap().id.starts_with("test-"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_whose_rule_is_gone_is_resolved_at_the_next_start() {
+    let (kafka, database) = (Kafka::new(1).await, TestDatabase::new().await);
+    let config = ServiceConfig::new(&kafka, &database, "");
+    config.migrate();
+    let pool = database.pool().await;
+    let event = tidewatch::alerts::sample(Utc::now().timestamp_millis());
+    sqlx::query(
+        "INSERT INTO alerts (id, started, opened_at, updated_at, normal, share, messages, rule, label, direction, detail)
+         VALUES ($1, now(), now(), now(), 0.2, 0.5, 9, 'gone', 'negative', 'rise', $2)",
+    )
+    .bind(&event.alert.id)
+    .bind(json!(event))
+    .execute(&pool)
+    .await
+    .unwrap();
+    let mut service = config.start("one");
+    let deadline = std::time::Instant::now() + LONG;
+    let detail = loop {
+        let detail: Option<Value> =
+            sqlx::query_scalar("SELECT detail FROM v_alerts WHERE resolved_at IS NOT NULL")
+                .fetch_optional(&pool)
+                .await
+                .unwrap();
+        if let Some(detail) = detail {
+            break detail;
+        }
+        assert!(std::time::Instant::now() < deadline);
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    };
+    assert_eq!(detail["alert"]["resolution"], "unwatched");
+    let notices: i64 = sqlx::query_scalar("SELECT count(*) FROM notices")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(notices, 1);
+    assert!(service.terminate().success());
+}
+
 /// Runs `tidewatch alerts …`.
 fn command(config: &ServiceConfig, arguments: &[&str]) -> std::process::Output {
     std::process::Command::new(env!("CARGO_BIN_EXE_tidewatch"))
