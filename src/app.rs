@@ -133,6 +133,7 @@ impl Service {
                     .map(|input| input.topic.clone())
                     .collect(),
                 drift: config.drift.clone(),
+                labels: config.labels.clone(),
                 model: version,
                 baseline,
                 tokenizer: scorer.tokenizer(),

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::drift::config::DriftConfig;
 use crate::http::config::HttpConfig;
+use crate::labels::config::LabelsConfig;
 use crate::log::LogConfig;
 use crate::model::config::ModelConfig;
 use crate::pipeline::config::{BatchConfig, InputConfig, KafkaConfig, OutputConfig};
@@ -34,6 +35,7 @@ pub struct Config {
     pub model: ModelConfig,
     pub postgres: StoreConfig,
     pub drift: DriftConfig,
+    pub labels: LabelsConfig,
     pub http: HttpConfig,
     pub log: LogConfig,
 }
@@ -81,6 +83,7 @@ impl Config {
         self.batch.check()?;
         self.postgres.check()?;
         self.drift.check()?;
+        self.labels.check()?;
         self.log.check()?;
         if self.input.is_empty() {
             return Err("there is no [[input]]: name at least one topic to read".to_owned());
@@ -99,6 +102,14 @@ impl Config {
                     input.topic
                 ));
             }
+        }
+        let inputs = self.input.iter().map(|input| &input.topic);
+        let mut others = inputs.chain([&self.output.results, &self.output.dead_letters]);
+        if !self.labels.topic.is_empty() && others.any(|topic| *topic == self.labels.topic) {
+            return Err(format!(
+                "[labels] topic is {}, which is an [[input]] or an [output]: labels need a topic of their own",
+                self.labels.topic
+            ));
         }
         Ok(())
     }
@@ -188,6 +199,8 @@ mod tests {
             ("[[input]]\ntopic = 'a'\n[[input]]\ntopic = 'a'", "twice"),
             ("input = []", "[[input]]"),
             ("[log]\nformat = 'xml'", "format"),
+            ("[labels]\ntopic = 'sentiment'", "a topic of their own"),
+            ("[labels.fields]\nid = ''\noffset = ''", "names its message"),
             ("not toml", "TOML"),
         ];
         for (text, words) in faults {

@@ -21,6 +21,7 @@ pub mod holm;
 pub mod judge;
 pub mod labelled;
 pub mod matrix;
+pub mod measured;
 pub mod memory;
 pub mod null;
 pub mod packed;

@@ -6,9 +6,12 @@
 //! So each committed message is counted once, whoever watches and whatever dies; and since windows go by event time, it does
 //! not matter which instance has scored what.
 
+mod answers;
 mod baselines;
 mod committed;
 mod feed;
+mod intake;
+mod labels;
 mod outbox;
 mod report;
 
@@ -24,11 +27,13 @@ pub use baselines::{BaselineFault, of_bundle};
 use self::baselines::Baselines;
 use self::committed::Committed;
 use self::feed::Feed;
+use self::labels::LabelReader;
 use self::outbox::Reports;
 use crate::drift::baseline::Baseline;
 use crate::drift::config::DriftConfig;
 use crate::drift::memory::Memory;
 use crate::drift::pane;
+use crate::labels::config::LabelsConfig;
 use crate::metrics::Metrics;
 use crate::model::tokenizer::Tokenizer;
 use crate::pipeline::config::KafkaConfig;
@@ -57,6 +62,7 @@ pub struct Setting {
     /// The topics that are read.
     pub topics: Vec<String>,
     pub drift: DriftConfig,
+    pub labels: LabelsConfig,
     /// The model of this instance, and what its messages are compared with, if anything.
     pub model: Arc<ModelVersion>,
     pub baseline: Option<Baseline>,
@@ -71,10 +77,13 @@ pub struct Monitor {
     holder: String,
     committed: Committed,
     baselines: Baselines,
+    labels: LabelReader,
     reports: Reports,
     /// The duty, as far as this instance knows.
     lease: Option<Lease>,
     held: Option<Held>,
+    /// Why labels could not be read last.
+    label_fault: Option<String>,
     /// When old windows were removed last.
     trimmed: Option<Instant>,
 }
@@ -104,9 +113,11 @@ impl Monitor {
             holder: format!("{}/{unique:016x}", setting.kafka.instance_name()),
             committed: Committed::new(setting.kafka.clone()),
             baselines: Baselines::default(),
+            labels: LabelReader::new(setting.kafka.clone(), &setting.labels),
             reports: Reports::new(setting.kafka.clone(), setting.drift.reports.clone()),
             lease: None,
             held: None,
+            label_fault: None,
             trimmed: None,
             setting,
         }
@@ -151,7 +162,7 @@ impl Monitor {
             }
         }
         // A Kafka client may take long to close where no broker answers, and nothing depends on it.
-        std::thread::spawn(move || drop((self.committed, self.reports)));
+        std::thread::spawn(move || drop((self.committed, self.labels, self.reports)));
     }
 
     /// Takes what is new into account, if this instance has the duty; whether there is more.
@@ -209,9 +220,13 @@ impl Monitor {
             }
             counted.push(pane);
         }
-        let step = self.step(&mut held, counted, now).await?;
-        let changed = !step.counted.is_empty() || !step.windows.is_empty();
-        if changed && !store.write_watched(&held.lease, &step).await? {
+        let Some(labels) = self.take_labels(&mut held, &committed).await? else {
+            return Ok(false);
+        };
+        let more = more || labels;
+        let mut step = self.step(&mut held, counted, now).await?;
+        self.reckon(&mut held, &mut step, now).await?;
+        if !step.is_empty() && !store.write_watched(&held.lease, &step).await? {
             tracing::info!("another instance watches the feed now");
             return Ok(false);
         }
@@ -220,6 +235,8 @@ impl Monitor {
         if self.trimmed.is_none_or(|last| last.elapsed() >= TRIM_EVERY) {
             let kept = TimeDelta::days(i64::from(self.setting.drift.retention_days));
             store.trim_watched(Utc::now() - kept).await?;
+            let kept = TimeDelta::days(i64::from(self.setting.labels.retention_days));
+            store.trim_labels(Utc::now() - kept).await?;
             self.trimmed = Some(Instant::now());
         }
         self.reports
@@ -284,16 +301,24 @@ impl Monitor {
             }
             let baseline = self.baselines.of(&self.setting.store, model).await?;
             for window in windows {
-                let judged = feed.judge(&window, baseline.as_deref(), &self.setting.drift);
+                let (from, to) = (report::time(window.start), report::time(window.end));
+                let answers = answers::between(&self.setting.store, model, from, to).await?;
+                let baseline = baseline.as_deref();
+                let judged = feed.judge(&window, &answers, baseline, &self.setting.drift);
                 let told = report::Told {
                     model,
                     window: &window,
                     judged: &judged,
                     since: feed.since(),
-                    baseline: baseline.as_deref(),
+                    baseline,
                     tokenizer: &self.setting.tokenizer,
                 };
-                step.windows.push(told.window());
+                let kept = told.window();
+                if let Some(measured) = judged.as_ref().and_then(|judged| judged.measured) {
+                    let measure = answers::kept(model, kept.number, Some(&measured));
+                    step.measures.push(measure);
+                }
+                step.windows.push(kept);
                 if let Some(report) = told.report(&self.setting.store).await? {
                     step.reports.push(report);
                 }
@@ -326,7 +351,7 @@ impl Monitor {
         for report in &step.reports {
             tracing::warn!(id = report.id, change = report.change, "drift alarm");
         }
-        let open = held.feeds.values().filter(|feed| feed.is_alarmed()).count();
-        metrics.drift_alarms_open.set(open as i64);
+        let open = held.feeds.values().map(Feed::alarms).sum();
+        metrics.drift_alarms_open.set(open);
     }
 }

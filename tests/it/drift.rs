@@ -6,6 +6,7 @@
 )]
 
 mod files;
+mod labels;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -12,9 +12,12 @@ use super::posts::PostArgs;
 use super::scored::Reader;
 use crate::cli::exit::{BadInput, End};
 use crate::cli::model::{DeviceArgs, log_sparingly, model_folder};
-use crate::drift::judge::{Judge, Judged};
+use crate::drift::errors::{ErrorChange, ErrorWatch, Stretch};
+use crate::drift::judge::{Evidence, Judge, Judged};
+use crate::drift::measured::Answer;
 use crate::drift::reading::Reading;
 use crate::drift::rule::{Change, Verdict, Watch};
+use crate::drift::timeline::axis::moment;
 use crate::drift::timeline::{Legend, Mark, Point, svg, terminal};
 use crate::drift::windows::{Assembly, Snapshot, Window, WindowSettings};
 use crate::monitor::of_bundle;
@@ -49,6 +52,9 @@ pub(in crate::cli) struct ReplayArgs {
     /// The false-alarm budget: at most one in so many windows where nothing changes
     #[arg(long, value_name = "WINDOWS", default_value = "1000")]
     budget: u32,
+    /// The same for the test on labels, where the posts have some: at most one in so many labelled posts
+    #[arg(long, value_name = "LABELS", default_value = "10000")]
+    label_budget: u32,
     /// Write the timeline as a picture
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -75,6 +81,10 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
     };
     let loaded = args.posts.load()?;
     let readings = reader.read(loaded.posts)?;
+    let answers: Vec<Option<Answer>> = readings
+        .iter()
+        .map(|(reading, post)| reader.answer(reading, post.label.as_deref()?))
+        .collect();
     let windows = windows(
         readings.into_iter().map(|(reading, _)| reading),
         args.window,
@@ -84,17 +94,38 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
     let labels = &reader.bundle.manifest.labels;
     let token = |id| reader.tokenizer.token(id);
     let mut watch = Watch::default();
+    let mut errors = baseline
+        .labelled
+        .as_ref()
+        .map(|labelled| ErrorWatch::new(labelled.most_errors(), f64::from(args.label_budget)));
     let mut out = std::io::stdout().lock();
     let (mut points, mut alarms) = (Vec::new(), 0);
     for window in windows {
         let readings: Vec<Reading> = window.readings.iter().map(|(_, r)| r.clone()).collect();
-        let judged = judge.judge(&readings, &mut watch);
+        let labelled = answered(&window, &answers);
+        let changes = errors
+            .as_mut()
+            .map_or_else(Vec::new, |errors| observe(errors, &labelled));
+        let answers: Vec<Answer> = labelled.into_iter().map(|(_, answer)| answer).collect();
+        let evidence = Evidence {
+            answers: &answers,
+            errors_risen: errors.as_ref().is_some_and(ErrorWatch::is_open),
+        };
+        let judged = judge.judge(&readings, evidence, &mut watch);
         alarms += u64::from(judged.change == Change::Opened);
         if args.json {
-            let line = line(&window, &judged, labels, &token);
+            let mut line = line(&window, &judged, labels, &token);
+            if let Some((change, _)) = changes.last() {
+                line["errors"] = json!(change);
+            }
             writeln!(out, "{line}")?;
-        } else if let Some(alarm) = &judged.alarm {
-            tell(&mut out, &window, alarm, &token)?;
+        } else {
+            if let Some(alarm) = &judged.alarm {
+                tell(&mut out, &window, alarm, &token)?;
+            }
+            for (change, since) in &changes {
+                tell_errors(&mut out, &window, change, since)?;
+            }
         }
         points.push(point(&window, &judged));
     }
@@ -108,7 +139,10 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     if args.json {
-        let end = json!({"windows": points.len(), "alarms": alarms, "malformed": loaded.malformed});
+        let end = json!({
+            "windows": points.len(), "alarms": alarms, "error_alarms": errors.map_or(0, |errors| errors.opened()),
+            "malformed": loaded.malformed,
+        });
         writeln!(out, "{end}")?;
     } else {
         let colour = std::io::stdout().is_terminal();
@@ -144,6 +178,46 @@ fn windows(readings: impl Iterator<Item = Reading>, messages: usize) -> Vec<Wind
         assembly.push(origin, reading, 0);
     }
     assembly.retire()
+}
+
+/// The labelled messages of a window, each with its time.
+fn answered(window: &Window, answers: &[Option<Answer>]) -> Vec<(i64, Answer)> {
+    let answer = |(origin, reading): &(Origin, Reading)| {
+        let index = usize::try_from(origin.offset).ok()?;
+        Some((reading.time, (*answers.get(index)?)?))
+    };
+    window.readings.iter().filter_map(answer).collect()
+}
+
+/// Puts answers into the test on errors; what that changed.
+fn observe(errors: &mut ErrorWatch, answers: &[(i64, Answer)]) -> Vec<(&'static str, Stretch)> {
+    let mut changes = Vec::new();
+    for (time, answer) in answers {
+        match errors.observe(!answer.right, *time) {
+            ErrorChange::None => {}
+            ErrorChange::Opened(risen) => changes.push(("opened", risen.since)),
+            ErrorChange::Resolved(risen) => changes.push(("resolved", risen.since)),
+        }
+    }
+    changes
+}
+
+fn tell_errors(
+    out: &mut impl Write,
+    window: &Window,
+    change: &str,
+    since: &Stretch,
+) -> std::io::Result<()> {
+    let accuracy = since.measured().accuracy;
+    writeln!(
+        out,
+        "alarm of labels {change} in window {} ({}): since {} the model was right in {:.1} % of {} labelled messages",
+        window.number,
+        moment(window.start),
+        moment(since.begun),
+        100.0 * accuracy.value,
+        accuracy.messages,
+    )
 }
 
 fn point(window: &Window, judged: &Judged) -> Point {
@@ -184,8 +258,8 @@ fn line(
     token: &impl Fn(u32) -> Option<String>,
 ) -> Value {
     let mut line = json!({
-        "start": crate::drift::timeline::axis::moment(window.start),
-        "end": crate::drift::timeline::axis::moment(window.end),
+        "start": moment(window.start),
+        "end": moment(window.end),
     });
     let described = crate::drift::judge::describe(judged, labels, token);
     if let (Some(line), Value::Object(described)) = (line.as_object_mut(), described) {
@@ -215,7 +289,7 @@ fn tell(
         out,
         "alarm in window {} ({}): {:?} severity, {:?}: {} Words that moved: {}",
         window.number,
-        crate::drift::timeline::axis::moment(window.start),
+        moment(window.start),
         alarm.decision.severity,
         alarm.decision.remedy,
         alarm.decision.reason,

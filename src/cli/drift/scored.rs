@@ -9,7 +9,9 @@ use super::posts::Post;
 use crate::cli::exit::BadInput;
 use crate::drift::baseline::Identity;
 use crate::drift::counts::Shape;
+use crate::drift::measured::Answer;
 use crate::drift::reading::{Described, Reading};
+use crate::labels::canonical;
 use crate::model::config::ModelConfig;
 use crate::model::inference::Inference;
 use crate::model::manifest::{Bundle, MODEL_FILE, TOKENIZER_FILE};
@@ -97,9 +99,21 @@ impl Reader {
     /// The index of a label that a person gave, by its name, whatever its case.
     pub fn label(&self, name: &str) -> Option<usize> {
         let labels = &self.bundle.manifest.labels;
-        labels
-            .iter()
-            .position(|label| label.eq_ignore_ascii_case(name.trim()))
+        let name = canonical(labels, name)?;
+        labels.iter().position(|label| label == name)
+    }
+
+    /// Whether the model was right of a post to which a person gave a label; none where it is none of the model's.
+    pub fn answer(&self, reading: &Reading, label: &str) -> Option<Answer> {
+        let truth = self.label(label)?;
+        Some(Answer {
+            confidence: reading
+                .probabilities
+                .get(reading.label)
+                .copied()
+                .unwrap_or(0.0),
+            right: truth == reading.label,
+        })
     }
 }
 
