@@ -16,6 +16,7 @@ mod replay_progress;
 mod run;
 mod score;
 mod signals;
+mod time;
 mod verify;
 
 use std::path::PathBuf;

@@ -50,6 +50,18 @@ pub struct Identity {
     pub code_version: String,
 }
 
+impl Identity {
+    /// Of a model and a tokenizer by the hashes of their files, and of this code.
+    #[must_use]
+    pub fn new(model_sha256: impl Into<String>, tokenizer_sha256: impl Into<String>) -> Self {
+        Self {
+            model_sha256: model_sha256.into(),
+            tokenizer_sha256: tokenizer_sha256.into(),
+            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
 /// Why there is no usable baseline.
 #[derive(Debug, thiserror::Error)]
 pub enum BaselineError {

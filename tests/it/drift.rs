@@ -6,6 +6,7 @@
 )]
 
 mod files;
+mod history;
 mod labels;
 
 use std::path::{Path, PathBuf};

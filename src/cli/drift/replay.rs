@@ -8,10 +8,11 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::past::{SpanArgs, gather};
 use super::posts::PostArgs;
-use super::scored::Reader;
+use super::scored::answer;
 use crate::cli::exit::{BadInput, End};
-use crate::cli::model::{DeviceArgs, log_sparingly, model_folder};
+use crate::cli::model::{DeviceArgs, log_sparingly};
 use crate::drift::errors::{ErrorChange, ErrorWatch, Stretch};
 use crate::drift::judge::{Evidence, Judge, Judged};
 use crate::drift::measured::Answer;
@@ -26,24 +27,27 @@ use crate::record::Origin;
 const EXAMPLES: &str = "Examples:
   tidewatch drift replay posts.jsonl
   tidewatch drift replay --json --window 200 tweets.csv | jq 'select(.verdict == \"drift\")'
+  tidewatch drift replay --config my.toml --from 7d --svg last-week.svg
   tidewatch drift replay --svg drift.svg --text-field 3 --id-field 1 --time-from-id semeval-tweets/*.tsv";
 
 /// Columns of the picture where there is no terminal to ask.
 const WIDTH: usize = 100;
 
-/// Run the detector over a file of posts, as it would have watched them
+/// Run the detector over a file of posts or over Postgres's history, as it would have watched them
 ///
-/// Scores the posts, puts them into windows in the order of their times (or of the file, where they have none), compares each
+/// Scores the posts (with --from, takes what was scored then and tokenises the texts again), puts them into windows in the order of their times (or of the file, where they have none), compares each
 /// with the model's baseline and draws the timeline. Nothing is written to Kafka or Postgres.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(in crate::cli) struct ReplayArgs {
     #[command(flatten)]
     posts: PostArgs,
-    /// The model bundle's folder [default: models/default here or in the clone]
+    #[command(flatten)]
+    span: SpanArgs,
+    /// The model bundle's folder [default: models/default here or in the clone; with --from that of the config]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// The baseline to compare with [default: the bundle's]
+    /// The baseline to compare with [default: with --from that of the config; the bundle's]
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// Messages in a window
@@ -70,29 +74,24 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
     if args.window == 0 {
         return Err(BadInput::from("--window must be 1 or more"));
     }
-    let folder = model_folder(args.model);
-    let mut reader = Reader::open(&folder, &args.device.config(&folder))?;
-    let given = args.baseline.unwrap_or_default();
-    let Some(baseline) = of_bundle(&reader.bundle, &given).map_err(BadInput::from)? else {
+    let gathered = gather(&args.posts, &args.span, args.model, &args.device)?;
+    let opened = &gathered.opened;
+    let given = args.baseline.as_ref().unwrap_or(&gathered.baseline);
+    let Some(baseline) = of_bundle(&opened.bundle, given).map_err(BadInput::from)? else {
         return Err(BadInput::from(format!(
             "the bundle {} has no baseline; make one with `tidewatch baseline`, from texts like those the model was calibrated on",
-            folder.display()
+            opened.bundle.dir.display()
         )));
     };
-    let loaded = args.posts.load()?;
-    let readings = reader.read(loaded.posts)?;
-    let answers: Vec<Option<Answer>> = readings
-        .iter()
-        .map(|(reading, post)| reader.answer(reading, post.label.as_deref()?))
-        .collect();
+    let answers: Vec<Option<Answer>> = gathered.readings.iter().map(answer).collect();
     let windows = windows(
-        readings.into_iter().map(|(reading, _)| reading),
+        gathered.readings.into_iter().map(|(reading, _)| reading),
         args.window,
     );
 
     let judge = Judge::new(&baseline, args.budget);
-    let labels = &reader.bundle.manifest.labels;
-    let token = |id| reader.tokenizer.token(id);
+    let labels = opened.labels();
+    let token = |id| opened.tokenizer.token(id);
     let mut watch = Watch::default();
     let mut errors = baseline
         .labelled
@@ -130,7 +129,7 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
         points.push(point(&window, &judged));
     }
     let legend = Legend {
-        title: &format!("Drift of {}", name(&args.posts.files)),
+        title: &format!("Drift of {}", gathered.name),
         labels,
         alarm: judge.rule().single,
     };
@@ -141,7 +140,7 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
     if args.json {
         let end = json!({
             "windows": points.len(), "alarms": alarms, "error_alarms": errors.map_or(0, |errors| errors.opened()),
-            "malformed": loaded.malformed,
+            "malformed": gathered.unusable,
         });
         writeln!(out, "{end}")?;
     } else {
@@ -151,9 +150,9 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
         }
         writeln!(
             out,
-            "{} windows, {alarms} alarms ({} lines could not be used)",
+            "{} windows, {alarms} alarms ({} lines or messages could not be used)",
             points.len(),
-            loaded.malformed
+            gathered.unusable
         )?;
     }
     Ok(End::Done)
@@ -239,14 +238,6 @@ fn point(window: &Window, judged: &Judged) -> Point {
             .map(|&count| count as f64 / total)
             .collect(),
         alarm_opened: judged.change == Change::Opened,
-    }
-}
-
-fn name(files: &[PathBuf]) -> String {
-    match files {
-        [] => "standard input".to_owned(),
-        [one] => one.display().to_string(),
-        [first, rest @ ..] => format!("{} and {} more", first.display(), rest.len()),
     }
 }
 
