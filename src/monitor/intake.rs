@@ -56,7 +56,7 @@ impl Monitor {
             return Ok(None);
         };
         self.count_rejected(matched.rejected.iter().copied());
-        Ok(Some(more || matched.tried >= MATCHED as usize))
+        Ok(Some(more || matched.fresh >= MATCHED as usize))
     }
 
     fn count_rejected(&self, reasons: impl IntoIterator<Item = LabelFault>) {
@@ -65,14 +65,15 @@ impl Monitor {
         }
     }
 
-    /// Reckons in the labelled messages that have changed.
+    /// Reckons in labelled messages that have changed; whether there may be more.
     pub(super) async fn reckon(
         &mut self,
         held: &mut Held,
         step: &mut Watched,
         now: i64,
-    ) -> Result<(), MonitorError> {
+    ) -> Result<bool, MonitorError> {
         let pending = self.setting.store.pending_labelled(answers::MOST).await?;
+        let more = pending.len() >= answers::MOST as usize;
         for (model, messages) in by_model(pending) {
             let baseline = self.baselines.of(&self.setting.store, model).await?;
             let reckoning = Reckoning {
@@ -91,6 +92,6 @@ impl Monitor {
             step.memory.retain(|(held, _)| *held != model);
             step.memory.push((model, feed.memory().encode()));
         }
-        Ok(())
+        Ok(more)
     }
 }

@@ -223,9 +223,8 @@ impl Monitor {
         let Some(labels) = self.take_labels(&mut held, &committed).await? else {
             return Ok(false);
         };
-        let more = more || labels;
         let mut step = self.step(&mut held, counted, now).await?;
-        self.reckon(&mut held, &mut step, now).await?;
+        let more = self.reckon(&mut held, &mut step, now).await? || more || labels;
         if !step.is_empty() && !store.write_watched(&held.lease, &step).await? {
             tracing::info!("another instance watches the feed now");
             return Ok(false);

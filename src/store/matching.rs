@@ -12,16 +12,17 @@ use crate::labels::consensus::{Vote, consensus};
 use crate::labels::{LabelFault, Sampling, canonical};
 use crate::record::{Origin, TopicPartition};
 
-/// A label whose message has not been found is looked for again after so many seconds.
-const AGAIN: f64 = 5.0;
+/// A message that has not been found is looked for again after a quarter of the time that its label has waited, but no sooner and
+/// no later than after so many seconds.
+const AGAIN: (f64, f64) = (5.0, 600.0);
 
 /// What became of labels that waited.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Matched {
     /// Labels that have found their message.
     pub found: usize,
-    /// Labels that were looked at.
-    pub tried: usize,
+    /// Labels that were looked at for the first time.
+    pub fresh: usize,
     pub rejected: Vec<LabelFault>,
 }
 
@@ -44,7 +45,7 @@ impl Store {
         }
         let tried = try_waiting(&mut transaction, committed, i64::from(limit)).await?;
         let mut done = Matched {
-            tried: tried.len(),
+            fresh: tried.iter().filter(|label| label.fresh).count(),
             ..Matched::default()
         };
         let mut messages = BTreeSet::new();
@@ -72,6 +73,8 @@ impl Store {
 /// A label that waited, and its message, if that was found.
 struct Tried {
     id: i64,
+    /// Its message has not been looked for before.
+    fresh: bool,
     label: String,
     annotator: String,
     found: Option<Found>,
@@ -96,13 +99,15 @@ async fn try_waiting(
     // One message after the other, by the indices: whatever the planner thinks of the sizes of tables, these are few.
     let rows = sqlx::query!(
         r#"WITH waiting AS (
-               SELECT id FROM labels
-                WHERE NOT matched AND (tried_at IS NULL OR tried_at < now() - make_interval(secs => $4))
-                ORDER BY tried_at NULLS FIRST, id LIMIT $5),
+               SELECT id, tried_at IS NULL AS fresh FROM labels
+                WHERE NOT matched
+                  AND (tried_at IS NULL OR tried_at < now() - least(make_interval(secs => $5),
+                          greatest(make_interval(secs => $4), (tried_at - received_at) / 4)))
+                ORDER BY tried_at NULLS FIRST, id LIMIT $6),
            tried AS (
                UPDATE labels SET tried_at = now() FROM waiting WHERE labels.id = waiting.id
-               RETURNING labels.id, labels.label, labels.annotator, labels.topic, labels."partition", labels."offset", labels.message_id)
-           SELECT tried.id AS "id!", tried.label AS "label!", tried.annotator AS "annotator!", found.topic AS "topic?",
+               RETURNING labels.id, waiting.fresh, labels.label, labels.annotator, labels.topic, labels."partition", labels."offset", labels.message_id)
+           SELECT tried.id AS "id!", tried.fresh AS "fresh!", tried.label AS "label!", tried.annotator AS "annotator!", found.topic AS "topic?",
                   found."partition" AS "number?", found."offset" AS "position?", found.kafka_time AS "kafka_time?",
                   found.model AS "model?", models.labels AS "labels?"
              FROM tried
@@ -123,7 +128,8 @@ async fn try_waiting(
         topics as _,
         &numbers,
         &offsets,
-        AGAIN,
+        AGAIN.0,
+        AGAIN.1,
         limit,
     )
     .fetch_all(connection)
@@ -146,6 +152,7 @@ async fn try_waiting(
             })();
             Tried {
                 id: row.id,
+                fresh: row.fresh,
                 label: row.label,
                 annotator: row.annotator,
                 found,

@@ -112,7 +112,7 @@ async fn a_label_waits_for_its_message_and_finds_it_by_place_or_by_id_once_it_is
     );
     assert_eq!(found[1].text.as_deref(), Some("text 1"));
     assert_eq!(
-        matched(&fixture, 3).await.tried,
+        matched(&fixture, 3).await.fresh,
         0,
         "nothing waits any more"
     );
