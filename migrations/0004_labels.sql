@@ -145,3 +145,21 @@ SELECT m.version AS model,
        w.agreement
   FROM drift_windows w
   LEFT JOIN models m ON m.id = w.model;
+
+-- Each window's sources by themselves. '' stands for "not given".
+CREATE VIEW v_drift_sources AS
+SELECT m.version AS model,
+       w.number,
+       w.started,
+       w.ended,
+       nullif(found.source, '') AS source,
+       (found.said->>'messages')::bigint AS messages,
+       (found.said->>'distinct')::bigint AS distinct_messages,
+       found.said->>'verdict' AS verdict,
+       (found.said->>'adjusted')::double precision AS p,
+       found.said->>'foremost' AS foremost,
+       found.said->>'against' AS against,
+       found.said AS detail
+  FROM drift_windows w
+  LEFT JOIN models m ON m.id = w.model
+ CROSS JOIN LATERAL jsonb_each(w.detail->'by_source') AS found (source, said);

@@ -15,6 +15,7 @@ use super::reading::Reading;
 use super::rule::{Change, Rule, Verdict, Watch};
 use super::severity::{self, Decision, Settings, ShiftSize, Situation};
 use super::shift::{self, LabelShift};
+use super::sources::{self, SourceFinding};
 use super::statistics::Statistic;
 
 /// Tokens that an explanation names.
@@ -28,6 +29,8 @@ pub struct Judged {
     pub change: Change,
     /// The counters of its distinct messages.
     pub counts: Counts,
+    /// Each source by itself; these decide no alarm.
+    pub sources: Vec<SourceFinding>,
     /// What is estimated of its labels, in every window.
     pub estimates: Estimates,
     /// What labels say, where messages of the window have some by now.
@@ -116,6 +119,7 @@ impl<'a> Judge<'a> {
             verdict,
             change,
             counts,
+            sources: sources::by_source(readings, self.baseline, self.rule.single),
             estimates,
             measured,
             alarm,
@@ -231,19 +235,16 @@ fn size(shift: &LabelShift, labelled: &Labelled) -> ShiftSize {
     }
 }
 
-/// What was found in a window, for programs: `messages`, `distinct`, `verdict`, `p`, `foremost`, the `statistics` by name, the
-/// `classes` by label, the estimates, what was `measured` on labels, and where an alarm was opened, `alarm`. `token` names a token.
-#[must_use]
-pub fn describe(
-    judged: &Judged,
+/// `p`, `foremost`, the `statistics` by name and the shares of the `classes` by label.
+pub(super) fn describe_finding(
+    finding: &Finding,
     labels: &[String],
-    token: &impl Fn(u32) -> Option<String>,
-) -> Value {
-    let finding = &judged.finding;
-    let total = judged.counts.messages.max(1) as f64;
-    let classes: Map<String, Value> = labels
+    classes: &[u64],
+) -> Map<String, Value> {
+    let total = classes.iter().sum::<u64>().max(1) as f64;
+    let shares: Map<String, Value> = labels
         .iter()
-        .zip(&judged.counts.classes)
+        .zip(classes)
         .map(|(label, &count)| (label.clone(), json!(count as f64 / total)))
         .collect();
     let statistics: Map<String, Value> = finding
@@ -256,6 +257,27 @@ pub fn describe(
             (measured.statistic.name().to_owned(), said)
         })
         .collect();
+    let said = [
+        ("p", json!(finding.p)),
+        ("foremost", json!(finding.leading.map(Statistic::name))),
+        ("statistics", Value::Object(statistics)),
+        ("classes", Value::Object(shares)),
+    ];
+    said.into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// What was found in a window, for programs: `messages`, `distinct`, `verdict`, `p`, `foremost`, the `statistics` by name, the
+/// `classes` by label, the `sources` with their messages and `by_source` with their findings, the estimates, what was `measured` on labels, and where an alarm was opened, `alarm`. `token` names a token.
+#[must_use]
+pub fn describe(
+    judged: &Judged,
+    labels: &[String],
+    token: &impl Fn(u32) -> Option<String>,
+) -> Value {
+    let finding = &judged.finding;
+    let total = judged.counts.messages.max(1) as f64;
     let mut described = json!({
         "messages": finding.messages,
         "distinct": finding.n,
@@ -263,15 +285,15 @@ pub fn describe(
         "near_copies": finding.messages - finding.copies.near,
         "verdict": judged.verdict,
         "change": judged.change,
-        "p": finding.p,
-        "foremost": finding.leading.map(Statistic::name),
-        "statistics": statistics,
-        "classes": classes,
-        "truncated": judged.counts.truncated as f64 / total,
-        "sources": judged.counts.sources,
-        "estimates": judged.estimates,
-        "measured": judged.measured,
     });
+    if let Some(described) = described.as_object_mut() {
+        described.extend(describe_finding(finding, labels, &judged.counts.classes));
+    }
+    described["truncated"] = json!(judged.counts.truncated as f64 / total);
+    described["sources"] = json!(judged.counts.sources);
+    described["by_source"] = sources::describe(&judged.sources, labels);
+    described["estimates"] = json!(judged.estimates);
+    described["measured"] = json!(judged.measured);
     if let Some(alarm) = &judged.alarm {
         let mut said = json!(alarm);
         if let Some(tokens) = said["explanation"]["tokens"].as_array_mut() {

@@ -32,6 +32,7 @@ pub mod reading;
 pub mod rule;
 pub mod severity;
 pub mod shift;
+pub mod sources;
 pub mod statistics;
 #[cfg(test)]
 mod synthetic;

@@ -16,7 +16,7 @@ use crate::drift::timeline::axis::moment;
 use crate::drift::windows::Window;
 use crate::model::tokenizer::Tokenizer;
 use crate::record::Origin;
-use crate::store::{self, KeptReport, KeptWindow, Store, StoreError};
+use crate::store::{KeptReport, KeptWindow, Store, StoreError};
 
 /// What is told of a window.
 pub(super) struct Told<'a> {
@@ -34,11 +34,7 @@ impl Told<'_> {
     /// The row of the window.
     pub(super) fn window(&self) -> KeptWindow {
         let judged = self.judged.as_ref();
-        let verdict = match judged.map(|judged| judged.verdict) {
-            Some(Verdict::Ok) => store::Verdict::Ok,
-            Some(Verdict::Drift) => store::Verdict::Drift,
-            Some(Verdict::Unknown) | None => store::Verdict::Unknown,
-        };
+        let verdict = judged.map_or(Verdict::Unknown, |judged| judged.verdict);
         KeptWindow {
             model: self.model,
             number: signed(self.window.number),

@@ -12,26 +12,6 @@ use super::panes::{self, KeptPane};
 use super::{Lease, Store, StoreError, leases};
 use crate::record::{Origin, TopicPartition};
 
-/// What is said of a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    Ok,
-    Unknown,
-    Drift,
-}
-
-impl Verdict {
-    /// As it stands in the table.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Unknown => "unknown",
-            Self::Drift => "drift",
-        }
-    }
-}
-
 /// A closed window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeptWindow {
@@ -42,6 +22,7 @@ pub struct KeptWindow {
     pub messages: i64,
     pub distinct: i64,
     pub late: i64,
+    /// `ok`, `unknown` or `drift`.
     pub verdict: String,
     pub p: Option<f64>,
     pub foremost: Option<String>,

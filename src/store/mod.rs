@@ -44,7 +44,7 @@ use tokio::sync::RwLock;
 
 pub use check::Findings;
 pub use counts::Counts;
-pub use drift::{KeptReport, KeptWindow, Verdict, Watched};
+pub use drift::{KeptReport, KeptWindow, Watched};
 pub use epochs::Epochs;
 pub use error::StoreError;
 pub use history::{PastCounts, PastReport, PastWindow};

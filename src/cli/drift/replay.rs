@@ -17,9 +17,9 @@ use crate::drift::errors::{ErrorChange, ErrorWatch, Stretch};
 use crate::drift::judge::{Evidence, Judge, Judged};
 use crate::drift::measured::Answer;
 use crate::drift::reading::Reading;
-use crate::drift::rule::{Change, Verdict, Watch};
+use crate::drift::rule::{Change, Watch};
 use crate::drift::timeline::axis::moment;
-use crate::drift::timeline::{Legend, Mark, Point, svg, terminal};
+use crate::drift::timeline::{Legend, Point, svg, terminal};
 use crate::drift::windows::{Assembly, Snapshot, Window, WindowSettings};
 use crate::monitor::of_bundle;
 use crate::record::Origin;
@@ -226,11 +226,7 @@ fn point(window: &Window, judged: &Judged) -> Point {
         end: window.end,
         messages: judged.finding.messages,
         p: judged.finding.p,
-        verdict: match judged.verdict {
-            Verdict::Ok => Mark::Ok,
-            Verdict::Unknown => Mark::Unknown,
-            Verdict::Drift => Mark::Drift,
-        },
+        verdict: judged.verdict,
         shares: judged
             .counts
             .classes

@@ -11,8 +11,8 @@ use super::window;
 use crate::cli::ConfigArgs;
 use crate::cli::exit::End;
 use crate::cli::model::log_sparingly;
-use crate::drift::rule::Rule;
-use crate::drift::timeline::{Legend, Mark, Point, svg, terminal};
+use crate::drift::rule::{Rule, Verdict};
+use crate::drift::timeline::{Legend, Point, svg, terminal};
 use crate::store::{PastWindow, Store};
 
 /// Columns of the picture.
@@ -23,7 +23,7 @@ const SAID: usize = 5;
 /// Show what the watch over the feed has found lately
 ///
 /// Draws the latest windows of the live feed, out of Postgres: how far each was from the model's baseline, the shares of the
-/// predicted labels, the alarms, and what labels given by people say of the latest windows that have some.
+/// predicted labels, the alarms, the sources of the latest window, and what labels given by people say of the latest windows that have some.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ShowArgs {
     #[command(flatten)]
@@ -82,6 +82,9 @@ pub(super) fn run(args: ShowArgs) -> anyhow::Result<End> {
     for line in terminal::draw(&points, &legend, WIDTH, colour) {
         writeln!(out, "{line}")?;
     }
+    if let Some(line) = windows.last().and_then(window::sources) {
+        writeln!(out, "{line}")?;
+    }
     for line in windows.iter().rev().filter_map(window::labels).take(SAID) {
         writeln!(out, "{line}")?;
     }
@@ -121,11 +124,7 @@ fn point(window: &PastWindow, labels: &[String]) -> Point {
         end: window.ended.timestamp_millis(),
         messages: window.messages.unsigned_abs(),
         p: window.p,
-        verdict: match &*window.verdict {
-            "ok" => Mark::Ok,
-            "drift" => Mark::Drift,
-            _ => Mark::Unknown,
-        },
+        verdict: Verdict::named(&window.verdict),
         shares: labels.iter().map(share).collect(),
         alarm_opened: window.detail["change"] == "opened",
     }

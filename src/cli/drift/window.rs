@@ -36,6 +36,7 @@ pub(super) fn words(found: &PastCounts, bundle: Option<&Bundle>) -> Vec<String> 
             number(&said["adjusted"])
         ));
     }
+    lines.extend(sources(window));
     lines.extend(labels(window));
     let baseline = found.baseline.as_deref().map(Baseline::parse);
     let Some(Ok(baseline)) = baseline else {
@@ -46,6 +47,26 @@ pub(super) fn words(found: &PastCounts, bundle: Option<&Bundle>) -> Vec<String> 
         Err(error) => lines.push(format!("its counters cannot be compared: {error}")),
     }
     lines
+}
+
+/// The sources of a window, each with its verdict.
+pub(super) fn sources(window: &PastWindow) -> Option<String> {
+    let sources = window.detail["by_source"].as_object()?;
+    let said: Vec<String> = sources
+        .iter()
+        .map(|(source, said)| {
+            let name = if source.is_empty() {
+                "without a source"
+            } else {
+                source
+            };
+            let verdict = said["verdict"].as_str().unwrap_or("unknown");
+            let foremost = said["foremost"].as_str().filter(|_| verdict == "drift");
+            let because = foremost.map_or_else(String::new, |statistic| format!(" ({statistic})"));
+            format!("{name} {verdict}{because}")
+        })
+        .collect();
+    (!said.is_empty()).then(|| format!("sources of window {}: {}", window.number, said.join(", ")))
 }
 
 /// What labels say of a window, beside the estimate.

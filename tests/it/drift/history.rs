@@ -27,6 +27,17 @@ async fn history_is_replayed_as_it_was_watched_and_a_part_of_it_is_a_baseline() 
     stage.pass();
     let watched = stage.wait_windows().await;
     assert!(service.terminate().success());
+    let pool = stage.database.pool().await;
+    let sources: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM v_drift_sources WHERE messages = 200 AND p IS NOT NULL",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(
+        sources, 8,
+        "each window has the one source that has no name"
+    );
 
     let time = |number: usize| (begin() + TimeDelta::seconds(number as i64)).to_rfc3339();
     let drift = |arguments: &[&str]| {
@@ -91,7 +102,6 @@ async fn history_is_replayed_as_it_was_watched_and_a_part_of_it_is_a_baseline() 
     assert!(super::BAD.iter().any(|word| said.contains(word)), "{said}");
 
     // What cannot be done is said in a sentence.
-    let pool = stage.database.pool().await;
     let early = time(0);
     let before = (begin() - TimeDelta::days(1)).to_rfc3339();
     let faults = [

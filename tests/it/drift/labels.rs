@@ -271,3 +271,70 @@ async fn each_label_counts_once_whichever_leader_dies() {
     assert_eq!(wrong.await, ALL as i64 / 4);
     assert!(left.terminate().success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_alarm_is_reported_once_more_when_labels_tell_what_it_means() {
+    let stage = Stage::new().await;
+    let mut service = stage.config.start("one");
+    service.wait_ready();
+    let posts =
+        (0..ALL).map(|number| Some(post(number, number >= WINDOW).to_string().into_bytes()));
+    stage.kafka.send(posts);
+    stage.send(100_000..100_001);
+    let opened = "SELECT count(*) FROM v_drift_reports WHERE change = 'opened'";
+    stage.wait("the alarm", opened, 1).await;
+    stage
+        .wait("the windows", "SELECT count(*) FROM v_drift_windows", 3)
+        .await;
+    let predicted = stage.predicted().await;
+    let updated = "SELECT count(*) FROM v_drift_reports WHERE change = 'updated'";
+    // A few are no all-clear.
+    stage.label((WINDOW..WINDOW + 5).map(|number| given(number, &predicted[number], true)));
+    stage.wait("some labels", LABELLED, 5).await;
+    assert_eq!(stage.number(updated).await, 0);
+    stage.label((WINDOW + 5..2 * WINDOW).map(|number| given(number, &predicted[number], true)));
+    stage.wait("the update", updated, 1).await;
+    stage.label((2 * WINDOW..ALL).map(|number| given(number, &predicted[number], true)));
+    stage.wait("all labels", LABELLED, 2 * WINDOW as i64).await;
+    let reports = stage
+        .rows("SELECT change, report FROM v_drift_reports ORDER BY reported_at")
+        .await;
+    let changes: Vec<&str> = reports.iter().map(|row| row.get("change")).collect();
+    assert_eq!(changes, ["opened", "updated"]);
+    let (opened, updated): (Value, Value) = (reports[0].get("report"), reports[1].get("report"));
+    assert_eq!(updated["since"], opened["since"]);
+    assert_eq!(updated["measured"]["accuracy"]["value"], 1.0);
+    assert!(
+        updated["alarm"]["reason"]
+            .as_str()
+            .unwrap()
+            .starts_with("Labels show"),
+        "{updated}"
+    );
+    let config = stage.config.path();
+    let config = config.to_str().unwrap();
+    let said = |arguments: &[&str]| {
+        let output = tidewatch(&[&["drift"], arguments, &["--config", config]].concat());
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let shown = said(&["show"]);
+    assert!(
+        shown.contains("labels of window 2: right in 100.0 % of 200"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("sources of window 2: without a source drift"),
+        "{shown}"
+    );
+    let id: String = stage
+        .rows("SELECT id FROM v_drift_reports WHERE change = 'updated'")
+        .await[0]
+        .get("id");
+    let explained = said(&["explain", &id]);
+    assert!(
+        explained.contains("by labels since then right: 100.0 %"),
+        "{explained}"
+    );
+    assert!(service.terminate().success());
+}
