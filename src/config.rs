@@ -111,6 +111,11 @@ impl Config {
                 self.labels.topic
             ));
         }
+        if !self.labels.topic.is_empty() && !self.drift.enabled {
+            return Err(
+                "[labels] topic is given and [drift] enabled is false: labels are read by the watch over the feed".to_owned(),
+            );
+        }
         Ok(())
     }
 }
@@ -200,6 +205,10 @@ mod tests {
             ("input = []", "[[input]]"),
             ("[log]\nformat = 'xml'", "format"),
             ("[labels]\ntopic = 'sentiment'", "a topic of their own"),
+            (
+                "[labels]\ntopic = 'labels'\n[drift]\nenabled = false",
+                "by the watch",
+            ),
             ("[labels.fields]\nid = ''\noffset = ''", "names its message"),
             ("not toml", "TOML"),
         ];

@@ -98,7 +98,9 @@ impl Reckoning<'_> {
             let decided = feed.decide_errors(&judge, &risen.since);
             let mut report =
                 error_report(self.model, number, change, opened, &risen.since, labelled);
-            report.report["alarm"] = json!(decided);
+            if change == "opened" {
+                report.report["alarm"] = json!(decided);
+            }
             step.reports.push(report);
         }
     }

@@ -78,14 +78,16 @@ impl LabelReader {
             .collect();
         let reading = tokio::task::spawn_blocking(move || {
             let mut open = open;
+            // After a failure, the next one begins with the brokers of the configuration and the positions of Postgres. A consumer
+            // may take long to close: that is done here, too.
             let read = open.read(&topic, &decoder, &wanted);
-            (open, read)
+            read.map(|intake| (open, intake))
         });
-        let (open, read) = reading.await.map_err(|error| error.to_string())?;
-        // After a failure, the next one begins with the brokers of the configuration and the positions of Postgres.
-        let read = read.map_err(|error| format!("{} cannot be read: {error}", self.topic))?;
+        let read = reading.await.map_err(|error| error.to_string())?;
+        let (open, intake) =
+            read.map_err(|error| format!("{} cannot be read: {error}", self.topic))?;
         self.open = Some(open);
-        Ok(read)
+        Ok(intake)
     }
 
     fn connect(&self) -> Result<BaseConsumer, String> {

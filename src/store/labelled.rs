@@ -119,11 +119,14 @@ impl Store {
     ) -> Result<Vec<WindowSpan>, StoreError> {
         Ok(sqlx::query_as!(
             WindowSpan,
-            r#"SELECT model, number, started, ended, detail->'estimates'->'accuracy' AS estimate
-                 FROM drift_windows w
-                WHERE model = $1 AND EXISTS
-                      (SELECT FROM unnest($2::timestamptz[]) AS at (moment) WHERE moment BETWEEN w.started AND w.ended)
-                ORDER BY number"#,
+            r#"SELECT DISTINCT ON (w.number) w.model AS "model!", w.number AS "number!", w.started AS "started!", w.ended AS "ended!",
+                      w.detail->'estimates'->'accuracy' AS estimate
+                 FROM unnest($2::timestamptz[]) AS given (moment)
+                -- Windows follow each other: at most two have the time at their edge.
+                CROSS JOIN LATERAL (SELECT * FROM drift_windows held WHERE held.model = $1 AND held.ended >= given.moment
+                                     ORDER BY held.ended LIMIT 2) w
+                WHERE w.started <= given.moment
+                ORDER BY w.number"#,
             model,
             times,
         )

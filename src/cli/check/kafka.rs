@@ -89,7 +89,7 @@ pub(super) fn check(config: &Config) -> Vec<Line> {
     }
     lines.extend(reading(&consumer, kafka, &readable));
 
-    if config.drift.enabled && !config.labels.topic.is_empty() {
+    if !config.labels.topic.is_empty() {
         lines.push(labels(&consumer, kafka, &config.labels.topic));
     }
 

@@ -269,6 +269,12 @@ async fn each_label_counts_once_whichever_leader_dies() {
     assert_eq!(counted.await, ALL as i64);
     let wrong = stage.number("SELECT count(*) FROM v_labelled_messages WHERE NOT correct");
     assert_eq!(wrong.await, ALL as i64 / 4);
+    // The topic goes, and the watch goes on.
+    stage.desk.delete(&stage.desk.input).await;
+    stage.send(100_000..100_001);
+    stage
+        .wait("the windows", "SELECT count(*) FROM v_drift_windows", 3)
+        .await;
     assert!(left.terminate().success());
 }
 
