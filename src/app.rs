@@ -155,6 +155,7 @@ impl Service {
                 drift: config.drift.clone(),
                 alerts: config.alerts.clone(),
                 webhooks: config.webhook.clone(),
+                labels: config.labels.clone(),
                 model: version,
                 baseline,
                 tokenizer: scorer.tokenizer(),

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::alerts::config::AlertsConfig;
 use crate::drift::config::DriftConfig;
 use crate::http::config::HttpConfig;
+use crate::labels::config::LabelsConfig;
 use crate::log::LogConfig;
 use crate::model::config::ModelConfig;
 use crate::notify::config::{self as notify, Webhook};
@@ -39,6 +40,7 @@ pub struct Config {
     pub alerts: AlertsConfig,
     #[serde(default)]
     pub webhook: Vec<Webhook>,
+    pub labels: LabelsConfig,
     pub http: HttpConfig,
     pub log: LogConfig,
 }
@@ -88,10 +90,17 @@ impl Config {
         self.drift.check()?;
         self.alerts.check()?;
         notify::check(&self.webhook)?;
+        self.labels.check()?;
         self.log.check()?;
         if self.input.is_empty() {
             return Err("there is no [[input]]: name at least one topic to read".to_owned());
         }
+        let written = [
+            &self.output.results,
+            &self.output.dead_letters,
+            &self.drift.reports,
+            &self.alerts.topic,
+        ];
         for (index, input) in self.input.iter().enumerate() {
             input.check()?;
             if self.input[..index]
@@ -100,18 +109,25 @@ impl Config {
             {
                 return Err(format!("[[input]] names the topic {} twice", input.topic));
             }
-            let written = [
-                &self.output.results,
-                &self.output.dead_letters,
-                &self.drift.reports,
-                &self.alerts.topic,
-            ];
             if written.contains(&&input.topic) {
                 return Err(format!(
                     "the topic {} is both an [[input]] and an output: the service would read what it writes",
                     input.topic
                 ));
             }
+        }
+        let inputs = self.input.iter().map(|input| &input.topic);
+        let mut others = inputs.chain(written);
+        if !self.labels.topic.is_empty() && others.any(|topic| *topic == self.labels.topic) {
+            return Err(format!(
+                "[labels] topic is {}, which is an [[input]] or an [output]: labels need a topic of their own",
+                self.labels.topic
+            ));
+        }
+        if !self.labels.topic.is_empty() && !self.drift.enabled {
+            return Err(
+                "[labels] topic is given and [drift] enabled is false: labels are read by the watch over the feed".to_owned(),
+            );
         }
         Ok(())
     }
@@ -201,6 +217,12 @@ mod tests {
             ("[[input]]\ntopic = 'a'\n[[input]]\ntopic = 'a'", "twice"),
             ("input = []", "[[input]]"),
             ("[log]\nformat = 'xml'", "format"),
+            ("[labels]\ntopic = 'sentiment'", "a topic of their own"),
+            (
+                "[labels]\ntopic = 'labels'\n[drift]\nenabled = false",
+                "by the watch",
+            ),
+            ("[labels.fields]\nid = ''\noffset = ''", "names its message"),
             ("not toml", "TOML"),
         ];
         for (text, words) in faults {

@@ -14,6 +14,8 @@ pub mod drift;
 pub mod fault;
 pub mod health;
 pub mod http;
+pub mod json;
+pub mod labels;
 pub mod log;
 pub mod metrics;
 pub mod model;

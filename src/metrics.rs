@@ -11,6 +11,7 @@ use prometheus::{
     Encoder, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder,
 };
 
+use crate::labels::LabelFault;
 use crate::record::{DeadReason, TopicPartition};
 pub use declare::{By, Label};
 use declare::{Declarations, metrics};
@@ -105,6 +106,14 @@ metrics! {
     alert_series: IntGauge = "alert_series";
     /// Attempts to deliver a notice, by outcome (delivered, failed, in_doubt, given_up).
     deliveries: IntCounterVec = "deliveries_total" by ["outcome"];
+    /// Labelled messages chosen by chance that this instance has put into the test on errors, by answer (right, wrong).
+    drift_answers: IntCounterVec = "drift_answers_total" by ["answer"];
+    /// Share of right answers among the labelled messages of the window that got labels last, where this instance has measured it.
+    drift_accuracy: Gauge = "drift_measured_accuracy";
+    /// Labels that this instance has read.
+    labels: IntCounter = "labels_total";
+    /// Records that are no labels and labels that cannot be used, by reason.
+    labels_rejected: By<LabelFault, IntCounter> = "labels_rejected_total" by ["reason"];
 
     /// 1 while /readyz says that the service is ready, else 0.
     ready: IntGauge = "ready";

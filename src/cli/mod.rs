@@ -17,6 +17,7 @@ mod replay_progress;
 mod run;
 mod score;
 mod signals;
+mod time;
 mod verify;
 
 use std::path::PathBuf;

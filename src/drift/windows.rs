@@ -169,6 +169,12 @@ impl Assembly {
         self.pending.len() + self.open.len()
     }
 
+    /// The number of the window that is open.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// When anything was heard last.
     #[must_use]
     pub fn heard(&self) -> Option<i64> {

@@ -1,6 +1,7 @@
 //! What a step of the watch shows in metrics and in the log.
 
 use super::Held;
+use super::feed::Feed;
 use crate::metrics::Metrics;
 use crate::notify::config::Kind;
 use crate::store::Watched;
@@ -27,8 +28,8 @@ pub(super) fn step(metrics: &Metrics, step: &Watched, held: &Held) {
     for report in &step.reports {
         tracing::warn!(id = report.id, change = report.change, "drift alarm");
     }
-    let open = held.feeds.values().filter(|feed| feed.is_alarmed()).count();
-    metrics.drift_alarms_open.set(open as i64);
+    let open = held.feeds.values().map(Feed::alarms).sum();
+    metrics.drift_alarms_open.set(open);
     for notice in step
         .notices
         .iter()

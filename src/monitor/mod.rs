@@ -7,14 +7,17 @@
 //! not matter which instance has scored what.
 
 mod alerting;
+mod answers;
 mod baselines;
 mod committed;
 mod count;
 mod feed;
+mod held;
+mod intake;
+mod labels;
 mod outbox;
 mod report;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,23 +26,23 @@ use tokio_util::sync::CancellationToken;
 
 pub use baselines::{BaselineFault, of_bundle};
 
-use self::alerting::Alerting;
 use self::baselines::Baselines;
 use self::committed::Committed;
 use self::feed::Feed;
+use self::held::Held;
+use self::labels::LabelReader;
 use self::outbox::Reports;
 use crate::alerts::Unfit;
 use crate::alerts::config::AlertsConfig;
 use crate::drift::baseline::Baseline;
 use crate::drift::config::DriftConfig;
-use crate::drift::memory::Memory;
-use crate::drift::pane;
+use crate::labels::config::LabelsConfig;
 use crate::metrics::Metrics;
 use crate::model::tokenizer::Tokenizer;
 use crate::notify::config::{Kind, Webhook};
 use crate::notify::receivers;
 use crate::pipeline::config::KafkaConfig;
-use crate::record::{ModelVersion, Origin, TopicPartition};
+use crate::record::{ModelVersion, TopicPartition};
 use crate::store::{KeptNotice, KeptPane, Lease, Store, StoreError, Watched};
 
 /// Between two looks.
@@ -77,6 +80,7 @@ pub struct Setting {
     pub alerts: AlertsConfig,
     /// Who is told of alarms and alerts.
     pub webhooks: Vec<Webhook>,
+    pub labels: LabelsConfig,
     /// The model of this instance, and what its messages are compared with, if anything.
     pub model: Arc<ModelVersion>,
     pub baseline: Option<Baseline>,
@@ -91,22 +95,15 @@ pub struct Monitor {
     holder: String,
     committed: Committed,
     baselines: Baselines,
+    labels: LabelReader,
     reports: Reports,
     /// The duty, as far as this instance knows.
     lease: Option<Lease>,
     held: Option<Held>,
+    /// Why labels could not be read last.
+    label_fault: Option<String>,
     /// When old windows were removed last.
     trimmed: Option<Instant>,
-}
-
-/// What is in memory while the lease is held.
-struct Held {
-    lease: Lease,
-    /// Up to where each partition has been counted.
-    positions: BTreeMap<TopicPartition, i64>,
-    feeds: BTreeMap<i32, Feed>,
-    /// None where alerts are off.
-    alerting: Option<Alerting>,
 }
 
 /// Why a look came to nothing.
@@ -128,9 +125,11 @@ impl Monitor {
             holder: format!("{}/{unique:016x}", setting.kafka.instance_name()),
             committed: Committed::new(setting.kafka.clone()),
             baselines: Baselines::default(),
+            labels: LabelReader::new(setting.kafka.clone(), &setting.labels),
             reports: Reports::new(setting.kafka.clone(), setting.drift.reports.clone()),
             lease: None,
             held: None,
+            label_fault: None,
             trimmed: None,
             setting,
         }
@@ -175,7 +174,7 @@ impl Monitor {
             }
         }
         // A Kafka client may take long to close where no broker answers, and nothing depends on it.
-        std::thread::spawn(move || drop((self.committed, self.reports)));
+        std::thread::spawn(move || drop((self.committed, self.labels, self.reports)));
     }
 
     /// Takes what is new into account, if this instance has the duty; whether there is more.
@@ -189,7 +188,7 @@ impl Monitor {
         let now = Utc::now().timestamp_millis();
         let mut held = match self.held.take() {
             Some(held) if held.lease == lease => held,
-            _ => self.load(lease, now).await?,
+            _ => Held::load(&self.setting, lease, now).await?,
         };
         // Before the panes: what lies below these offsets does not change any more.
         let topics = &self.setting.topics;
@@ -210,16 +209,19 @@ impl Monitor {
         for pane in panes {
             let position = held.positions.get(&pane.partition).copied();
             if position.is_none_or(|position| pane.offsets.start >= position) {
-                self.take(&mut held, &pane, &partitions, now).await?;
+                held.take(&self.setting, &pane, &partitions, now).await?;
                 held.positions
                     .insert(pane.partition.clone(), pane.offsets.end);
             }
             counted.push(pane);
         }
-        let step = self.step(&mut held, counted, now).await?;
-        let changed =
-            !step.counted.is_empty() || !step.windows.is_empty() || !step.alerts.is_empty();
-        if changed && !store.write_watched(&held.lease, &step).await? {
+        let Some(labels) = self.take_labels(&mut held, &committed).await? else {
+            return Ok(false);
+        };
+        let mut step = self.step(&mut held, counted, now).await?;
+        let more = self.reckon(&mut held, &mut step, now).await? || more || labels;
+        self.tell_of_reports(&mut step);
+        if !step.is_empty() && !store.write_watched(&held.lease, &step).await? {
             tracing::info!("another instance watches the feed now");
             return Ok(false);
         }
@@ -230,6 +232,8 @@ impl Monitor {
             store.trim_watched(Utc::now() - kept).await?;
             let kept = TimeDelta::days(i64::from(self.setting.alerts.retention_days));
             store.trim_alerts(Utc::now() - kept).await?;
+            let kept = TimeDelta::days(i64::from(self.setting.labels.retention_days));
+            store.trim_labels(Utc::now() - kept).await?;
             self.trimmed = Some(Instant::now());
         }
         self.reports
@@ -237,83 +241,6 @@ impl Monitor {
             .await
             .map_err(MonitorError::Kafka)?;
         Ok(more)
-    }
-
-    /// Counts a pane's messages.
-    async fn take(
-        &self,
-        held: &mut Held,
-        pane: &KeptPane,
-        partitions: &[(TopicPartition, Option<i64>)],
-        now: i64,
-    ) -> Result<(), MonitorError> {
-        let readings = pane::decode(&pane.payload).unwrap_or_else(|error| {
-            // Once and for all: it would be no better with the next look.
-            tracing::warn!(partition = %pane.partition, "messages go uncounted: {error}");
-            Vec::new()
-        });
-        // Partitions that have nothing committed yet are waited for too: their messages may be as old.
-        let expected = || partitions.iter().map(|(partition, _)| partition);
-        if let Some(alerting) = &mut held.alerting {
-            expected().for_each(|partition| alerting.expect(partition, now));
-            let store = &self.setting.store;
-            alerting
-                .take(store, pane.model, &pane.partition, &readings, now)
-                .await?;
-        }
-        if !self.setting.drift.enabled {
-            return Ok(());
-        }
-        let feed = held
-            .feeds
-            .entry(pane.model)
-            .or_insert_with(|| Feed::new(Memory::default(), &self.setting.drift, now));
-        expected().for_each(|partition| feed.expect(partition, now));
-        for (offset, reading) in readings {
-            let origin = Origin {
-                topic: Arc::clone(&pane.partition.topic),
-                partition: pane.partition.partition,
-                offset,
-            };
-            feed.push(origin, reading, now);
-        }
-        Ok(())
-    }
-
-    /// Reads what is remembered.
-    async fn load(&self, lease: Lease, now: i64) -> Result<Held, MonitorError> {
-        let store = &self.setting.store;
-        if let Some(baseline) = &self.setting.baseline
-            && let Ok(json) = baseline.to_json()
-        {
-            let model = store.model_id(&self.setting.model).await?;
-            store.keep_baseline(model, &json).await?;
-        }
-        let mut feeds = BTreeMap::new();
-        for (model, bytes) in store.watch_memory().await? {
-            let memory = Memory::decode(&bytes).unwrap_or_else(|error| {
-                tracing::warn!(model, "the watch over a model begins anew: {error}");
-                Memory::default()
-            });
-            feeds.insert(model, Feed::new(memory, &self.setting.drift, now));
-        }
-        let alerting = if self.setting.alerts.enabled {
-            let setting = alerting::Setting {
-                alerts: &self.setting.alerts,
-                drift: &self.setting.drift,
-                model: &self.setting.model,
-            };
-            Some(Alerting::load(store, setting).await?)
-        } else {
-            None
-        };
-        tracing::info!(token = lease.token, "this instance watches the feed");
-        Ok(Held {
-            lease,
-            positions: store.watched_positions().await?,
-            feeds,
-            alerting,
-        })
     }
 
     /// Closes the windows that are complete, and says what is to be written.
@@ -343,16 +270,24 @@ impl Monitor {
             }
             let baseline = self.baselines.of(&self.setting.store, model).await?;
             for window in windows {
-                let judged = feed.judge(&window, baseline.as_deref(), &self.setting.drift);
+                let (from, to) = (report::time(window.start), report::time(window.end));
+                let answers = answers::between(&self.setting.store, model, from, to).await?;
+                let baseline = baseline.as_deref();
+                let judged = feed.judge(&window, &answers, baseline, &self.setting.drift);
                 let told = report::Told {
                     model,
                     window: &window,
                     judged: &judged,
                     since: feed.since(),
-                    baseline: baseline.as_deref(),
+                    baseline,
                     tokenizer: &self.setting.tokenizer,
                 };
-                step.windows.push(told.window());
+                let kept = told.window();
+                if let Some(measured) = judged.as_ref().and_then(|judged| judged.measured) {
+                    let measure = answers::kept(model, kept.number, Some(&measured));
+                    step.measures.push(measure);
+                }
+                step.windows.push(kept);
                 if let Some(report) = told.report(&self.setting.store).await? {
                     step.reports.push(report);
                 }
@@ -360,7 +295,6 @@ impl Monitor {
             }
             step.memory.push((model, feed.memory().encode()));
         }
-        self.tell_of_reports(&mut step);
         if let Some(alerting) = &mut held.alerting {
             let (changes, events) = alerting.step(&self.setting.store, now).await?;
             step.alerts = changes;
@@ -380,11 +314,15 @@ impl Monitor {
     fn tell_of_reports(&self, step: &mut Watched) {
         let receivers = self.receivers(Kind::Drift);
         for report in &step.reports {
+            let mut body = report.report.clone();
+            body["model"] = report.model.into();
+            // The alarm of the labels opens and resolves beside that of the windows.
+            let of = body["statistic"].as_str().unwrap_or("feed").to_owned();
             step.notices.push(KeptNotice {
                 id: format!("drift-{}", report.id),
                 kind: Kind::Drift.as_str(),
-                about: format!("drift-{}", report.model),
-                body: report.report.clone(),
+                about: format!("drift-{}-{of}", report.model),
+                body,
                 receivers: receivers.clone(),
             });
         }

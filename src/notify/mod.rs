@@ -8,6 +8,7 @@
 pub mod config;
 
 mod courier;
+mod drift;
 mod notice;
 mod patience;
 mod topic;

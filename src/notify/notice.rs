@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::config::{Format, Kind};
 use super::courier::BELIEVED;
+use super::drift;
 use crate::alerts::Event;
 use crate::alerts::payload;
 use crate::store::Due;
@@ -55,7 +56,7 @@ impl Notice {
                 event.status.as_str(),
                 payload::headline(&event.alert)
             ),
-            Self::Drift(report) => drift_sentence(report),
+            Self::Drift(report) => drift::sentence(report),
         }
     }
 
@@ -80,38 +81,10 @@ impl Notice {
             (Self::Drift(report), Format::Generic) => {
                 json!({"id": id, "kind": Kind::Drift, "status": report["change"], "report": report})
             }
-            (Self::Drift(report), Format::Slack) => json!({"text": drift_sentence(report)}),
-            (Self::Drift(report), Format::Alertmanager) => drift_alert(report, now),
+            (Self::Drift(report), Format::Slack) => json!({"text": drift::sentence(report)}),
+            (Self::Drift(report), Format::Alertmanager) => drift::alert(report, now),
         }
     }
-}
-
-/// A drift report in a sentence.
-fn drift_sentence(report: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
-    let (since, foremost) = (text(&report["since"]), text(&report["foremost"]));
-    if report["change"] == "resolved" {
-        return format!(
-            "Resolved: the feed is again like the model's data (it had changed since {since})."
-        );
-    }
-    let alarm = &report["alarm"];
-    format!(
-        "The feed has changed since {since}: first of all its {foremost}; severity {}, proposed remedy: {}. See `tidewatch drift explain`.",
-        text(&alarm["severity"]),
-        text(&alarm["remedy"]).replace('_', " "),
-    )
-}
-
-fn drift_alert(report: &Value, now: DateTime<Utc>) -> Value {
-    let mut alert = json!({
-        "labels": {"alertname": "TidewatchDrift", "model": report["model"].as_str().unwrap_or_default()},
-        "annotations": {"summary": drift_sentence(report)},
-        "startsAt": report["since"],
-    });
-    let is_over = report["change"] == "resolved";
-    alert["endsAt"] = json!(if is_over { now } else { now + BELIEVED });
-    json!([alert])
 }
 
 #[cfg(test)]
@@ -123,7 +96,7 @@ mod tests {
         DateTime::from_timestamp(1_700_000_000, 0).unwrap()
     }
 
-    fn drift(change: &str) -> Notice {
+    fn drifted(change: &str) -> Notice {
         Notice::Drift(json!({
             "change": change, "since": "2023-11-14T20:00:00Z", "foremost": "vocabulary",
             "alarm": {"severity": "high", "remedy": "ask_for_labels"},
@@ -132,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_drift_alarm_is_told_in_every_form() {
-        let opened = drift("opened");
+        let opened = drifted("opened");
         let generic = opened.body("d-1", Format::Generic, now());
         assert_eq!(
             (&generic["id"], &generic["kind"], &generic["status"]),
@@ -147,7 +120,7 @@ mod tests {
         let manager = opened.body("d-1", Format::Alertmanager, now());
         assert_eq!(manager[0]["labels"]["alertname"], "TidewatchDrift");
         assert_eq!(manager[0]["endsAt"], json!(now() + BELIEVED));
-        let resolved = drift("resolved").body("d-2", Format::Alertmanager, now());
+        let resolved = drifted("resolved").body("d-2", Format::Alertmanager, now());
         assert_eq!(resolved[0]["endsAt"], json!(now()));
     }
 

@@ -10,6 +10,7 @@ mod checking;
 mod claiming;
 mod contents;
 mod dashboards;
+mod labelling;
 mod maintaining;
 mod watching;
 mod writing;

@@ -14,7 +14,7 @@ use crate::alerts::payload::headline;
 use crate::alerts::{Book, Event, SeriesKey, Standing, position, score};
 use crate::cli::ConfigArgs;
 use crate::cli::drift::posts::PostArgs;
-use crate::cli::drift::scored::Reader;
+use crate::cli::drift::scored::Opened;
 use crate::cli::exit::{BadInput, End};
 use crate::cli::model::{DeviceArgs, log_sparingly, model_folder};
 use crate::drift::reading::Reading;
@@ -71,11 +71,9 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
     log_sparingly();
     let config = args.config.load()?;
     let folder = model_folder(args.model);
-    let mut reader = Reader::open(&folder, &args.device.config(&folder))?;
-    let labels: Vec<Arc<str>> = reader
-        .bundle
-        .manifest
-        .labels
+    let opened = Opened::open(&folder)?;
+    let labels: Vec<Arc<str>> = opened
+        .labels()
         .iter()
         .map(|label| Arc::from(&**label))
         .collect();
@@ -87,9 +85,9 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
         ));
     }
     let said = match args.labels {
-        Labels::Given => given(&reader, posts)?,
-        Labels::Model => reader
-            .read(posts)?
+        Labels::Given => given(&opened, posts)?,
+        Labels::Model => opened
+            .score(posts, &args.device.config(&folder))?
             .into_iter()
             .map(|(reading, _)| Said {
                 label: reading.label,
@@ -181,13 +179,13 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
 }
 
 /// Posts with the labels that stand beside them.
-fn given(reader: &Reader, posts: Vec<crate::cli::drift::posts::Post>) -> anyhow::Result<Vec<Said>> {
-    let labels = reader.bundle.manifest.labels.len();
+fn given(opened: &Opened, posts: Vec<crate::cli::drift::posts::Post>) -> anyhow::Result<Vec<Said>> {
+    let labels = opened.labels().len();
     let said: Vec<Said> = posts
         .into_iter()
         .filter_map(|post| {
-            let label = reader.label(post.label.as_deref()?)?;
-            let reading = reader.unscored(&post);
+            let label = opened.label(post.label.as_deref()?)?;
+            let reading = opened.unscored(&post);
             Some(Said {
                 reading,
                 label,
@@ -198,7 +196,7 @@ fn given(reader: &Reader, posts: Vec<crate::cli::drift::posts::Post>) -> anyhow:
     if said.is_empty() {
         return Err(BadInput::from(format!(
             "no post has a label of the model ({}); --label-field says where it stands",
-            reader.bundle.manifest.labels.join(", ")
+            opened.labels().join(", ")
         )));
     }
     Ok(said)

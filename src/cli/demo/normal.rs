@@ -8,7 +8,7 @@ use chrono::Utc;
 use tempfile::NamedTempFile;
 
 use crate::cli::drift::posts::Post;
-use crate::cli::drift::scored::Reader;
+use crate::cli::drift::scored::Opened;
 use crate::demo::{Feed, Scene};
 use crate::drift::baseline::Baseline;
 use crate::drift::null::NullSettings;
@@ -28,7 +28,7 @@ pub(super) fn baseline(
     seed: u64,
 ) -> anyhow::Result<NamedTempFile> {
     eprintln!("learning what is normal from {POSTS} generated posts");
-    let mut reader = Reader::open(folder, model)?;
+    let opened = Opened::open(folder)?;
     let mut feed = Feed::new(seed.wrapping_add(OTHER_SEED));
     feed.set_scene(Scene::Calm);
     let now = Utc::now();
@@ -41,18 +41,18 @@ pub(super) fn baseline(
             ..post
         })
         .collect();
-    let readings = reader.read(posts)?.into_iter();
+    let readings = opened.score(posts, model)?;
     let settings = NullSettings {
         resamples: RESAMPLES,
         seed,
         ..NullSettings::default()
     };
     let baseline = Baseline::build(
-        readings.map(|(reading, _)| (reading, None)).collect(),
-        reader.bundle.manifest.labels.clone(),
-        reader.tokenizer.unknown_token(),
-        reader.shape(),
-        reader.identity(),
+        readings,
+        opened.labels().to_vec(),
+        opened.tokenizer.unknown_token(),
+        opened.shape(),
+        opened.identity(),
         &settings,
     )?;
     let mut file = NamedTempFile::new().context("there is no room for a temporary file")?;

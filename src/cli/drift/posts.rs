@@ -54,6 +54,15 @@ pub(in crate::cli) struct Posts {
 }
 
 impl PostArgs {
+    /// What is read, in words.
+    pub fn name(&self) -> String {
+        match &*self.files {
+            [] => "standard input".to_owned(),
+            [one] => one.display().to_string(),
+            [first, rest @ ..] => format!("{} and {} more", first.display(), rest.len()),
+        }
+    }
+
     /// Reads all of the files. Where every post has a time they are put into its order.
     pub fn load(&self) -> anyhow::Result<Posts> {
         let opened = replay::open(&self.files, &self.read).map_err(BadInput::from)?;

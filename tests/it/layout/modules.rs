@@ -26,6 +26,11 @@ const RULES: &[Rule] = &[
         because: "reading a time needs nothing",
     },
     Rule {
+        module: "json",
+        may_use: &[],
+        because: "finding a value needs nothing",
+    },
+    Rule {
         module: "nearby",
         may_use: &[],
         because: "finding a file needs nothing",
@@ -56,8 +61,13 @@ const RULES: &[Rule] = &[
         because: "every part reports to it, so it may know none",
     },
     Rule {
+        module: "labels",
+        may_use: &["record", "clock", "json"],
+        because: "what a label is must not depend on how it came or where it is kept",
+    },
+    Rule {
         module: "metrics",
-        may_use: &["record"],
+        may_use: &["record", "labels"],
         because: "every part counts with it; it knows only what is counted",
     },
     Rule {
@@ -82,13 +92,13 @@ const RULES: &[Rule] = &[
     },
     Rule {
         module: "store",
-        may_use: &["record", "fault", "metrics"],
+        may_use: &["record", "labels", "fault", "metrics"],
         because: "SQL is written for records, whoever makes them",
     },
     Rule {
         module: "pipeline",
         may_use: &[
-            "record", "clock", "fault", "refusal", "reminder", "model", "drift", "store",
+            "record", "clock", "json", "fault", "refusal", "reminder", "model", "drift", "store",
             "metrics", "health",
         ],
         because: "the stages join messages, model and store, and run without probes, demo or command line",
@@ -111,6 +121,7 @@ const RULES: &[Rule] = &[
         may_use: &[
             "record",
             "watermark",
+            "labels",
             "drift",
             "alerts",
             "model",
@@ -157,10 +168,11 @@ const RULES: &[Rule] = &[
 ];
 
 /// The configuration may use other modules' sections, and nothing else of them.
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 9] = [
     "alerts::config",
     "drift::config",
     "http::config",
+    "labels::config",
     "log",
     "model::config",
     "notify::config",

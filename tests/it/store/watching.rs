@@ -26,7 +26,10 @@ fn window(number: i64) -> KeptWindow {
         verdict: "drift".into(),
         p: Some(1e-6),
         foremost: Some("classes".into()),
-        detail: json!({"classes": {"bad": 0.75, "good": 0.25}}),
+        detail: json!({
+            "classes": {"bad": 0.75, "good": 0.25},
+            "by_source": {"": {"messages": 200, "distinct": 190, "verdict": "drift", "adjusted": 1e-6, "against": "all"}},
+        }),
         counts: vec![1],
     }
 }
