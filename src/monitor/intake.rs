@@ -4,7 +4,6 @@ use chrono::Utc;
 
 use super::answers::{self, Reckoning, by_model};
 use super::feed::Feed;
-use super::labels;
 use super::{Held, Monitor, MonitorError};
 use crate::drift::memory::Memory;
 use crate::labels::LabelFault;
@@ -32,8 +31,7 @@ impl Monitor {
                         if !store.take_labels(&held.lease, &intake).await? {
                             return Ok(None);
                         }
-                        let read = intake.labels.len() + intake.rejected.len();
-                        more = read >= labels::MOST;
+                        more = intake.more;
                         self.setting
                             .metrics
                             .labels

@@ -25,8 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long one reading may take.
 const LONGEST: Duration = Duration::from_secs(1);
-/// Records in one reading.
-pub(super) const MOST: usize = 500;
+/// Records in one reading, and about how many bytes of them.
+const MOST: usize = 500;
+const MOST_BYTES: usize = 4 << 20;
+/// Bytes kept of a record that is no label.
+const MOST_PAYLOAD: usize = 1 << 12;
 /// KiB fetched ahead.
 const PREFETCH: &str = "2048";
 
@@ -113,7 +116,7 @@ impl Open {
     ) -> Result<LabelIntake, KafkaError> {
         self.stand(topic, positions)?;
         let mut intake = LabelIntake::default();
-        let begun = Instant::now();
+        let (begun, mut bytes) = (Instant::now(), 0);
         for _ in 0..MOST {
             let Some(polled) = self.consumer.poll(PAUSE) else {
                 break;
@@ -125,7 +128,9 @@ impl Open {
                 *next = record.offset() + 1;
                 take(&mut intake, decoder, &record);
             }
-            if begun.elapsed() > LONGEST {
+            bytes += record.payload_len();
+            if begun.elapsed() > LONGEST || bytes > MOST_BYTES {
+                intake.more = true;
                 break;
             }
         }
@@ -137,6 +142,7 @@ impl Open {
             };
             (is_new && *next > 0).then_some((place, *next))
         };
+        intake.more |= intake.labels.len() + intake.rejected.len() >= MOST;
         intake.next = self.next.iter().filter_map(moved).collect();
         Ok(intake)
     }
@@ -188,7 +194,9 @@ fn take(intake: &mut LabelIntake, decoder: &LabelDecoder, record: &BorrowedMessa
                 record.partition(),
                 record.offset()
             ),
-            payload: record.payload().map(<[u8]>::to_vec),
+            payload: record
+                .payload()
+                .map(|payload| payload[..payload.len().min(MOST_PAYLOAD)].to_vec()),
         }),
     }
 }

@@ -160,7 +160,8 @@ pub(super) fn error_report(
 ) -> KeptReport {
     let (right, all) = labelled.right();
     KeptReport {
-        id: format!("{model}-errors-{alarm}-{change}"),
+        // With the time, so that it is another one also where the count was lost with the memory.
+        id: format!("{model}-errors-{alarm}-{}-{change}", since.begun),
         model,
         number: signed(number),
         change: change.to_owned(),

@@ -9,9 +9,6 @@ use super::{Lease, Store, StoreError, clean, leases};
 use crate::labels::{Label, LabelFault, Reference};
 use crate::record::{Origin, TopicPartition};
 
-/// Bytes kept of a record that is no label.
-const MOST_PAYLOAD: usize = 1 << 12;
-
 /// What was read of the topic of labels.
 #[derive(Debug, Default)]
 pub struct LabelIntake {
@@ -19,6 +16,8 @@ pub struct LabelIntake {
     pub rejected: Vec<RejectedLabel>,
     /// Up to where each partition has been read.
     pub next: Vec<(TopicPartition, i64)>,
+    /// There may be more at once.
+    pub more: bool,
 }
 
 /// A label that is not taken.
@@ -26,6 +25,7 @@ pub struct LabelIntake {
 pub struct RejectedLabel {
     pub reason: LabelFault,
     pub detail: String,
+    /// The beginning of the record.
     pub payload: Option<Vec<u8>>,
 }
 
@@ -159,7 +159,7 @@ pub(super) async fn reject(
             "INSERT INTO rejected_labels (reason, detail, payload) VALUES ($1, $2, $3)",
             label.reason.as_str(),
             &*clean::text(&label.detail),
-            payload.map(|payload| &payload[..payload.len().min(MOST_PAYLOAD)]),
+            payload,
         )
         .execute(&mut *connection)
         .await?;

@@ -66,6 +66,7 @@ pub(super) async fn label_a_message(fixture: &Fixture) {
             payload: Some(b"{}".to_vec()),
         }],
         next: vec![(partition(7), 4)],
+        ..LabelIntake::default()
     };
     assert!(fixture.store.take_labels(&held, &intake).await.unwrap());
     assert_eq!(matched(fixture, 1_000).await.found, 1);
