@@ -13,7 +13,7 @@ use super::{Store, StoreError};
 const OLDEST: i32 = 140_000;
 
 /// What each table must allow us.
-const RIGHTS: [(&str, &[&str]); 15] = [
+const RIGHTS: [(&str, &[&str]); 20] = [
     ("models", &["SELECT", "INSERT"]),
     ("partition_epochs", &["SELECT", "INSERT", "UPDATE"]),
     ("predictions", &["SELECT", "INSERT", "DELETE"]),
@@ -35,6 +35,11 @@ const RIGHTS: [(&str, &[&str]); 15] = [
         &["SELECT", "INSERT", "UPDATE", "DELETE"],
     ),
     ("rejected_labels", &["SELECT", "INSERT", "DELETE"]),
+    ("alert_series", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("alert_cells", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("alerts", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("notices", &["SELECT", "INSERT", "DELETE"]),
+    ("deliveries", &["SELECT", "INSERT", "UPDATE"]),
 ];
 
 /// What [`Store::check`] has found.
