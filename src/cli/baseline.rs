@@ -10,7 +10,6 @@ use super::drift::past::{Gathered, SpanArgs, gather};
 use super::drift::posts::PostArgs;
 use super::exit::{BadInput, End};
 use super::model::{DeviceArgs, log_sparingly};
-use crate::drift::baseline::Baseline;
 use crate::drift::null::NullSettings;
 use crate::model::manifest::BASELINE_FILE;
 use crate::train::bundle;
@@ -64,15 +63,9 @@ pub(super) fn run(args: BaselineArgs) -> anyhow::Result<End> {
         seed: args.seed,
         ..NullSettings::default()
     };
-    let baseline = Baseline::build(
-        readings,
-        opened.labels().to_vec(),
-        opened.tokenizer.unknown_token(),
-        opened.shape(),
-        opened.identity(),
-        &settings,
-    )
-    .map_err(BadInput::from)?;
+    let baseline = opened
+        .baseline(readings, &settings)
+        .map_err(BadInput::from)?;
     let json = baseline.to_json()?;
     if let Some(path) = &args.output {
         std::fs::write(path, &json)

@@ -10,7 +10,6 @@ use tempfile::NamedTempFile;
 use crate::cli::drift::posts::Post;
 use crate::cli::drift::scored::Opened;
 use crate::demo::{Feed, Scene};
-use crate::drift::baseline::Baseline;
 use crate::drift::null::NullSettings;
 use crate::model::config::ModelConfig;
 
@@ -47,14 +46,7 @@ pub(super) fn baseline(
         seed,
         ..NullSettings::default()
     };
-    let baseline = Baseline::build(
-        readings,
-        opened.labels().to_vec(),
-        opened.tokenizer.unknown_token(),
-        opened.shape(),
-        opened.identity(),
-        &settings,
-    )?;
+    let baseline = opened.baseline(readings, &settings)?;
     let mut file = NamedTempFile::new().context("there is no room for a temporary file")?;
     file.write_all(&baseline.to_json()?)
         .context("the baseline cannot be written to a temporary file")?;

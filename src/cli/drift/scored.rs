@@ -8,9 +8,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::posts::Post;
 use crate::cli::exit::BadInput;
-use crate::drift::baseline::Identity;
+use crate::drift::baseline::{Baseline, BaselineError, Identity};
 use crate::drift::counts::Shape;
 use crate::drift::measured::Answer;
+use crate::drift::null::NullSettings;
 use crate::drift::reading::{Described, Reading};
 use crate::labels::canonical;
 use crate::model::config::ModelConfig;
@@ -45,7 +46,7 @@ impl Opened {
     }
 
     /// What its readings' counts look like.
-    pub fn shape(&self) -> Shape {
+    fn shape(&self) -> Shape {
         Shape {
             vocabulary: self.tokenizer.vocabulary(),
             labels: self.labels().len(),
@@ -54,9 +55,25 @@ impl Opened {
     }
 
     /// What a baseline of its readings belongs to.
-    pub fn identity(&self) -> Identity {
+    fn identity(&self) -> Identity {
         let manifest = &self.bundle.manifest;
         Identity::new(manifest.sha256(MODEL_FILE), manifest.sha256(TOKENIZER_FILE))
+    }
+
+    /// What is normal by these messages.
+    pub fn baseline(
+        &self,
+        readings: Vec<Labelled>,
+        settings: &NullSettings,
+    ) -> Result<Baseline, BaselineError> {
+        Baseline::build(
+            readings,
+            self.labels().to_vec(),
+            self.tokenizer.unknown_token(),
+            self.shape(),
+            self.identity(),
+            settings,
+        )
     }
 
     pub fn labels(&self) -> &[String] {
