@@ -78,6 +78,8 @@ pub struct Service {
     /// The watch over the feed, where there is one.
     watch: Option<JoinHandle<()>>,
     couriers: JoinHandle<()>,
+    /// How long an attempt to tell a receiver may take.
+    courier_patience: Duration,
 }
 
 impl Service {
@@ -202,6 +204,7 @@ impl Service {
             upkeep,
             watch,
             couriers,
+            courier_patience: notify::longest_attempt(&config.webhook).max(CLOSE),
         })
     }
 
@@ -239,6 +242,8 @@ impl Service {
         self.health.stopping();
         let drained = self.pipeline.stop().await;
         self.stop.cancel();
+        // An attempt that is under way is ended: cut off, it would be in doubt.
+        let couriers = tokio::time::timeout(self.courier_patience, self.couriers).await;
         let rest = async {
             let watched = match self.watch {
                 Some(watch) => watch.await,
@@ -248,7 +253,7 @@ impl Service {
                 ("http", self.http.await.map(drop)),
                 ("upkeep", self.upkeep.await),
                 ("watch", watched),
-                ("couriers", self.couriers.await),
+                ("couriers", couriers.unwrap_or(Ok(()))),
             ] {
                 if let Err(error) = result {
                     tracing::warn!("{name} had ended by a panic: {error}");

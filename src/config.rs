@@ -161,7 +161,10 @@ fn sentences(errors: &figment::Error) -> String {
         let fault = if SECRET.iter().any(|secret| setting.starts_with(secret)) {
             "it has the wrong form (and is not shown: it may hold a secret)".to_owned()
         } else {
-            error.kind.to_string().trim_end().replace('\n', " ")
+            // A line that cannot be parsed is shown by its number only: it may hold a secret.
+            let said = error.kind.to_string();
+            let lines: Vec<&str> = said.lines().filter(|line| !is_excerpt(line)).collect();
+            lines.join(" ")
         };
         if setting.is_empty() {
             format!("{fault}{place}")
@@ -175,6 +178,12 @@ fn sentences(errors: &figment::Error) -> String {
         .map(one)
         .collect::<Vec<_>>()
         .join("; ")
+}
+
+/// Whether a line of an error shows the text of the file: ` 3 | url = …`, `   |   ^`.
+fn is_excerpt(line: &str) -> bool {
+    line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')
+        .starts_with('|')
 }
 
 #[cfg(test)]
@@ -259,6 +268,7 @@ mod tests {
         for wrong in [
             "[kafka]\nclient = '{sasl.password=s3cret}'",
             "[postgres]\nurl = ['postgres://me:s3cret@host/db']",
+            "[[webhook]]\nname = 'a'\nurl = ['https://x/s3cret']",
         ] {
             let error = load(wrong).unwrap_err().to_string();
             assert!(
@@ -266,5 +276,12 @@ mod tests {
                 "{error}"
             );
         }
+        let error = load("[[webhook]]\nurl = https://x/s3cret")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            !error.contains("s3cret") && error.contains("line 2"),
+            "{error}"
+        );
     }
 }

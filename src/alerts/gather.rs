@@ -13,6 +13,8 @@ const DAY: i64 = 86_400_000;
 /// Texts and authors remembered in a generation. Two generations are kept; a copy that comes later than the two hold counts
 /// again.
 const MOST_SEEN: usize = 400_000;
+/// A post so far behind the newest says nothing of where a feed begins.
+const RECENT: i64 = 6 * 3_600_000;
 /// Cells that wait at most; beyond, the earliest leave whatever the watermark says.
 const MOST_CELLS: usize = 200_000;
 
@@ -137,11 +139,28 @@ impl Gathering {
         touched.iter().filter_map(|at| self.open.get(at)).collect()
     }
 
-    /// Up to which event time cells have left, if anything has been heard.
+    /// Up to which event time cells have left, if anything has been heard. Where everybody is silent, event time goes on with the
+    /// clock.
     #[must_use]
     pub fn reached(&self, now: i64) -> Option<i64> {
         let newest = self.watermark.newest()?;
-        Some(self.watermark.due(now).min(newest))
+        let due = self.watermark.due(now);
+        if due == i64::MAX {
+            let silent = now.saturating_sub(self.watermark.heard().unwrap_or(now));
+            return Some(newest.saturating_add(silent));
+        }
+        Some(due.min(newest))
+    }
+
+    /// Where the cells that are complete at the time `now` begin, but for those far behind the newest post.
+    #[must_use]
+    pub fn begins(&self, now: i64) -> Option<i64> {
+        let due = self.watermark.due(now);
+        let recent = self.watermark.newest()?.saturating_sub(RECENT);
+        self.open
+            .keys()
+            .map(|(start, _)| *start)
+            .find(|start| *start >= recent && start.saturating_add(self.step) <= due)
     }
 }
 
@@ -235,6 +254,23 @@ mod tests {
             "the post without a subject counts overall alone"
         );
         assert_eq!(gathering.changed().len(), 0);
+    }
+
+    #[test]
+    fn a_feed_begins_where_its_recent_posts_do_and_time_goes_on_when_it_falls_silent() {
+        let mut gathering = gathering();
+        assert_eq!((gathering.begins(0), gathering.reached(0)), (None, None));
+        gathering.push(&partition(0), post(50, "tea", 1, 1), 0);
+        gathering.push(&partition(0), post(DAY + 150, "tea", 2, 2), 0);
+        assert_eq!(
+            gathering.begins(0),
+            None,
+            "the step of the recent one is not over"
+        );
+        gathering.push(&partition(0), post(DAY + 250, "tea", 3, 3), 0);
+        assert_eq!(gathering.begins(0), Some(DAY + 100));
+        assert_eq!(gathering.reached(0), Some(DAY + 240));
+        assert_eq!(gathering.reached(5_000), Some(DAY + 5_250));
     }
 
     #[test]

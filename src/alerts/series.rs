@@ -102,13 +102,9 @@ impl Series {
             .iter()
             .filter(|watched| watched.rule.watches(key))
         {
-            let at = watches
-                .iter()
-                .position(|watch| watch.rule == watched.rule.name);
-            self.watches.push(at.map_or_else(
-                || Watch::new(&watched.rule.name),
-                |at| watches.swap_remove(at),
-            ));
+            let at = watches.iter().position(|watch| watch.is_of(watched));
+            self.watches
+                .push(at.map_or_else(|| Watch::new(watched), |at| watches.swap_remove(at)));
             if self
                 .normals
                 .iter()

@@ -6,6 +6,7 @@ use super::hours::Hour;
 use super::normal::Normal;
 use super::open::Open;
 use super::scan::{Found, Sought, Sums, retreat, scan};
+use super::settings::Watched;
 
 /// Milliseconds in an hour.
 pub(super) const HOUR: i64 = 3_600_000;
@@ -36,6 +37,11 @@ pub(super) struct Watch {
     /// When the last alert was over.
     #[prost(sint64, optional, tag = "5")]
     ended: Option<i64>,
+    /// What the rule looked at when the alert began: an alert of another share is not this rule's any more.
+    #[prost(uint32, tag = "6")]
+    target: u32,
+    #[prost(string, tag = "7")]
+    direction: String,
 }
 
 /// What a step needs to know of rule and series.
@@ -54,11 +60,20 @@ pub(super) struct Scene<'a> {
 }
 
 impl Watch {
-    pub fn new(rule: &str) -> Self {
+    pub fn new(watched: &Watched) -> Self {
         Self {
-            rule: rule.to_owned(),
+            rule: watched.rule.name.clone(),
+            target: watched.target,
+            direction: watched.rule.direction.as_str().to_owned(),
             ..Self::default()
         }
+    }
+
+    /// Whether it is of this rule, as it is now.
+    pub fn is_of(&self, watched: &Watched) -> bool {
+        self.rule == watched.rule.name
+            && self.target == watched.target
+            && self.direction == watched.rule.direction.as_str()
     }
 
     /// Whether an hour is part of a change, so that normal is not learnt from it.

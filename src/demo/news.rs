@@ -17,14 +17,19 @@ pub(super) struct News {
 }
 
 impl News {
-    pub(super) fn new(store: Store) -> Self {
-        Self {
+    /// Begins after what stands there already.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub(super) async fn new(store: Store) -> Result<Self, StoreError> {
+        Ok(Self {
+            last: store.last_notice().await?,
             store,
-            last: 0,
             alerts_opened: 0,
             alerts_resolved: 0,
             drift_alarms: 0,
-        }
+        })
     }
 
     /// What is new, a sentence each. Updates of alerts are left out.

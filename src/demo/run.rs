@@ -96,6 +96,7 @@ impl Demo {
             },
             ..Promise::default()
         };
+        let news = News::new(store.clone()).await?;
         let mut service = Service::start_with(config.clone(), promise).await?;
         introduce(&config, servers, service.address());
 
@@ -116,7 +117,7 @@ impl Demo {
             reader,
             began,
             told,
-            news: News::new(store.clone()),
+            news,
             asked: began,
         };
 
@@ -232,8 +233,14 @@ impl Live {
         }
         if self.asked.elapsed() >= every {
             self.asked = Instant::now();
-            for line in self.news.poll().await? {
-                self.display.tell(elapsed, &format!("watch  {line}"));
+            loop {
+                let news = self.news.poll().await?;
+                if news.is_empty() {
+                    break;
+                }
+                for line in news {
+                    self.display.tell(elapsed, &format!("watch  {line}"));
+                }
             }
         }
         Ok(())

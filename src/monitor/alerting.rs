@@ -4,19 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::json;
 
 use super::MonitorError;
+use super::kept_alerts::{cell, kept_alert, kept_cell, kept_key, key_of, moment};
 use crate::alerts::config::AlertsConfig;
 use crate::alerts::gather::{Gathering, Post};
 use crate::alerts::{Book, Cell, Count, Event, Level, SeriesKey, position, score};
 use crate::drift::config::DriftConfig;
 use crate::drift::reading::Reading;
-use crate::notify::config::Kind;
 use crate::record::{ModelVersion, TopicPartition};
-use crate::store::{
-    AlertStep, KeptAlert, KeptCell, KeptKey, KeptNotice, KeptSeries, Store, StoreError, kept_name,
-};
+use crate::store::{AlertStep, KeptKey, KeptSeries, Store, StoreError, kept_name};
 use crate::watermark::Watermark;
 
 /// How far back a deployment that has had no alerts so far learns what is normal.
@@ -30,6 +27,19 @@ pub(super) struct Setting<'a> {
     pub model: &'a ModelVersion,
 }
 
+/// How far what happened before is learnt.
+enum Past {
+    /// Nothing was ever counted, and nothing is complete yet.
+    Unknown,
+    /// From the next day to be learnt until the first post; and the series that were learnt, with their latest time.
+    Learning {
+        next: DateTime<Utc>,
+        until: DateTime<Utc>,
+        learnt: BTreeMap<SeriesKey, i64>,
+    },
+    Learnt,
+}
+
 /// Everything about alerts that is in memory while the lease is held.
 pub(super) struct Alerting {
     book: Book,
@@ -38,8 +48,10 @@ pub(super) struct Alerting {
     levels: Vec<Level>,
     /// Whether the labels of a model are those of the book.
     models: BTreeMap<i32, bool>,
-    /// Nothing was ever counted: what happened before is learnt first.
-    is_new: bool,
+    /// What happened before the first post is learnt first, a day in each look, so that the lease is renewed meanwhile.
+    past: Past,
+    /// Rows that are of no use any more: of another model's labels, or of series that no rule watches.
+    stale: (Vec<(KeptKey, DateTime<Utc>)>, Vec<KeptKey>),
     /// Alerts that stand open and that nobody watches any more: their rule, or their series, is gone.
     orphans: Vec<Event>,
 }
@@ -70,7 +82,12 @@ impl Alerting {
         let mut gathering = Gathering::new(levels.clone(), labels.len(), alerts.step(), watermark);
         let series = store.alert_series().await?;
         let cells = store.alert_cells().await?;
-        let is_new = series.is_empty() && cells.is_empty();
+        let past = if series.is_empty() {
+            Past::Unknown
+        } else {
+            Past::Learnt
+        };
+        let mut stale = (Vec::new(), Vec::new());
         for series in series {
             let key = key_of(&series.key);
             if let Err(error) = book.restore_series(&key, &series.payload) {
@@ -80,11 +97,17 @@ impl Alerting {
                     "what is normal for a series is learnt anew: {error}"
                 );
             }
+            if book.series_state(&key).is_none() {
+                stale.1.push(series.key);
+            }
         }
-        cells
-            .into_iter()
-            .filter_map(|kept| cell(kept, labels.len()))
-            .for_each(|cell| gathering.restore(cell));
+        for kept in cells {
+            let at = (kept.key.clone(), kept.started);
+            match cell(kept, labels.len()) {
+                Some(cell) => gathering.restore(cell),
+                None => stale.0.push(at),
+            }
+        }
         let open: BTreeSet<String> = book.open().into_iter().map(|alert| alert.id).collect();
         let standing = store.past_alerts(true, u32::MAX).await?;
         let orphans = standing
@@ -98,7 +121,8 @@ impl Alerting {
             labels,
             levels,
             models: BTreeMap::new(),
-            is_new,
+            past,
+            stale,
             orphans,
         })
     }
@@ -167,14 +191,35 @@ impl Alerting {
         now: i64,
     ) -> Result<(AlertStep, Vec<Event>), StoreError> {
         let mut step = AlertStep::default();
-        let mut touched: BTreeMap<SeriesKey, i64> = BTreeMap::new();
-        let cells = self.gathering.close(now);
-        if self.is_new
-            && let Some(first) = cells.first()
+        (step.closed, step.dropped) = std::mem::take(&mut self.stale);
+        let mut touched = BTreeMap::new();
+        if let Past::Unknown = self.past
+            && let Some(first) = self.gathering.begins(now)
         {
-            self.is_new = false;
-            self.learn(store, first.start, &mut touched).await?;
+            let until = moment(first);
+            self.past = Past::Learning {
+                next: until - PAST,
+                until,
+                learnt: BTreeMap::new(),
+            };
         }
+        if self.is_learning() {
+            self.learn_a_day(store).await?;
+        }
+        if let Past::Learning {
+            next,
+            until,
+            learnt,
+        } = &mut self.past
+            && next >= until
+        {
+            touched = std::mem::take(learnt);
+            self.past = Past::Learnt;
+        }
+        let cells = match self.past {
+            Past::Learnt => self.gathering.close(now),
+            Past::Unknown | Past::Learning { .. } => Vec::new(),
+        };
         let mut events: Vec<Event> = std::mem::take(&mut self.orphans)
             .into_iter()
             .map(|event| event.abandoned(now))
@@ -195,7 +240,8 @@ impl Alerting {
             .into_iter()
             .map(kept_cell)
             .collect();
-        step.dropped = self.book.take_dropped().iter().map(kept_key).collect();
+        let dropped = self.book.take_dropped();
+        step.dropped.extend(dropped.iter().map(kept_key));
         for (key, heard) in touched {
             if let Some(payload) = self.book.series_state(&key) {
                 step.series.push(KeptSeries {
@@ -214,25 +260,33 @@ impl Alerting {
         Ok((step, events))
     }
 
-    /// Learns what was normal before the first cell, from the counts per minute.
-    async fn learn(
-        &mut self,
-        store: &Store,
-        before: i64,
-        touched: &mut BTreeMap<SeriesKey, i64>,
-    ) -> Result<(), StoreError> {
+    /// Whether there is more to be learnt before cells are looked at.
+    pub(super) fn is_learning(&self) -> bool {
+        matches!(self.past, Past::Learning { .. })
+    }
+
+    /// Learns what was normal in a day before the first post, from the counts per minute.
+    async fn learn_a_day(&mut self, store: &Store) -> Result<(), StoreError> {
+        let Past::Learning {
+            next,
+            until,
+            learnt,
+        } = &mut self.past
+        else {
+            return Ok(());
+        };
         let (book, labels, levels) = (&mut self.book, &self.labels, &self.levels);
+        let end = (*next + TimeDelta::days(1)).min(*until);
         let mut hour: BTreeMap<SeriesKey, Cell> = BTreeMap::new();
         let mut start = i64::MIN;
         let mut settle = |hour: &mut BTreeMap<SeriesKey, Cell>| {
             for (key, cell) in std::mem::take(hour) {
                 book.learn(&cell);
-                touched.insert(key, cell.start);
+                learnt.insert(key, cell.start);
             }
         };
-        let until = moment(before);
         store
-            .past_sentiment(until - PAST, until, |past| {
+            .past_sentiment(*next, end, |past| {
                 if past.hour.timestamp_millis() != start {
                     settle(&mut hour);
                     start = past.hour.timestamp_millis();
@@ -260,118 +314,7 @@ impl Alerting {
             })
             .await?;
         settle(&mut hour);
+        *next = end;
         Ok(())
-    }
-}
-
-/// What is told of an event.
-pub(super) fn notice(event: &Event, receivers: &[String]) -> KeptNotice {
-    KeptNotice {
-        id: format!("{}-{}-{}", event.alert.id, event.status.as_str(), event.at),
-        kind: Kind::Alert.as_str(),
-        about: event.alert.id.clone(),
-        body: json!(event),
-        receivers: receivers.to_vec(),
-    }
-}
-
-fn moment(milliseconds: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(milliseconds).unwrap_or_default()
-}
-
-fn kept_key(key: &SeriesKey) -> KeptKey {
-    let name = |name: &Option<Arc<str>>| name.as_deref().unwrap_or_default().to_owned();
-    KeptKey {
-        level: key.level().as_str(),
-        source: name(&key.source),
-        subject: name(&key.subject),
-    }
-}
-
-fn key_of(kept: &KeptKey) -> SeriesKey {
-    let name = |name: &str| (!name.is_empty()).then(|| Arc::from(name));
-    SeriesKey {
-        source: name(&kept.source),
-        subject: name(&kept.subject),
-    }
-}
-
-fn kept_cell(cell: &Cell) -> KeptCell {
-    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    KeptCell {
-        key: kept_key(&cell.key),
-        started: moment(cell.start),
-        counts: cell
-            .counts
-            .iter()
-            .flat_map(|count| [count.messages, count.texts, count.authors])
-            .map(signed)
-            .collect(),
-        score: cell.score,
-    }
-}
-
-/// A cell that was kept; none where it was of a model with other labels.
-fn cell(kept: KeptCell, labels: usize) -> Option<Cell> {
-    let counts: Vec<Count> = kept
-        .counts
-        .chunks_exact(3)
-        .map(|three| Count {
-            messages: three[0].unsigned_abs(),
-            texts: three[1].unsigned_abs(),
-            authors: three[2].unsigned_abs(),
-        })
-        .collect();
-    (counts.len() == labels).then(|| Cell {
-        key: key_of(&kept.key),
-        start: kept.started.timestamp_millis(),
-        counts,
-        score: kept.score,
-    })
-}
-
-fn kept_alert(event: &Event) -> KeptAlert {
-    let alert = &event.alert;
-    let name = |name: &Option<Arc<str>>| name.as_deref().map(str::to_owned);
-    KeptAlert {
-        id: alert.id.clone(),
-        rule: alert.rule.to_string(),
-        source: name(&alert.key.source),
-        subject: name(&alert.key.subject),
-        label: alert.label.to_string(),
-        direction: alert.direction.as_str().to_owned(),
-        started: moment(alert.started),
-        opened: moment(alert.opened),
-        updated: moment(event.at),
-        resolved: alert.resolved.map(moment),
-        normal: alert.normal,
-        share: alert.share,
-        messages: i64::try_from(alert.messages).unwrap_or(i64::MAX),
-        detail: json!(event),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cell_comes_back_as_it_was_kept() {
-        let one = Count {
-            messages: 5,
-            texts: 3,
-            authors: 2,
-        };
-        let written = Cell {
-            key: SeriesKey {
-                source: None,
-                subject: Some("tea".into()),
-            },
-            start: 600_000,
-            counts: vec![one, Count::default()],
-            score: -1.5,
-        };
-        assert_eq!(cell(kept_cell(&written), 2), Some(written.clone()));
-        assert_eq!(cell(kept_cell(&written), 3), None, "of another model");
     }
 }

@@ -1,5 +1,6 @@
 //! What one model has scored: its windows in the making, and its alarm.
 
+use super::report;
 use crate::drift::baseline::Baseline;
 use crate::drift::config::DriftConfig;
 use crate::drift::errors::{ErrorWatch, Stretch};
@@ -12,6 +13,7 @@ use crate::drift::rule::{Change, Watch};
 use crate::drift::severity::{Decision, Situation};
 use crate::drift::windows::{Assembly, Window};
 use crate::record::{Origin, TopicPartition};
+use crate::store::KeptReport;
 
 /// A model's part of the feed.
 pub(super) struct Feed {
@@ -66,6 +68,22 @@ impl Feed {
     /// Alarms that are open: of the windows, and of the labelled messages.
     pub(super) fn alarms(&self) -> i64 {
         i64::from(self.watch.open) + i64::from(self.errors_risen())
+    }
+
+    /// Ends the alarms of a model that scores no more, and says so.
+    pub(super) fn abandon(&mut self, model: i32) -> Vec<KeptReport> {
+        let mut reports = Vec::new();
+        let number = self.assembly.number();
+        let windows = std::mem::take(&mut self.watch).open;
+        let since = self.since.take().map(|(_, since)| since);
+        self.situation = None;
+        let errors = self.errors.take().is_some_and(|errors| errors.is_open());
+        for (open, statistic) in [(windows, None), (errors, Some("errors"))] {
+            if open {
+                reports.push(report::abandoned(model, number, statistic, since));
+            }
+        }
+        reports
     }
 
     fn errors_risen(&self) -> bool {

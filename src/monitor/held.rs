@@ -43,6 +43,10 @@ impl Held {
             });
             feeds.insert(model, Feed::new(memory, &setting.drift, now));
         }
+        if !setting.drift.enabled {
+            // What is remembered waits until drift is watched again.
+            feeds.clear();
+        }
         let alerting = if setting.alerts.enabled {
             let alerting = alerting::Setting {
                 alerts: &setting.alerts,

@@ -14,6 +14,7 @@ mod count;
 mod feed;
 mod held;
 mod intake;
+mod kept_alerts;
 mod labels;
 mod outbox;
 mod report;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use baselines::{BaselineFault, of_bundle};
 
+use self::alerting::Alerting;
 use self::baselines::Baselines;
 use self::committed::Committed;
 use self::feed::Feed;
@@ -102,6 +104,8 @@ pub struct Monitor {
     held: Option<Held>,
     /// Why labels could not be read last.
     label_fault: Option<String>,
+    /// What went wrong last after a step was written.
+    finish_fault: Option<String>,
     /// When old windows were removed last.
     trimmed: Option<Instant>,
 }
@@ -130,6 +134,7 @@ impl Monitor {
             lease: None,
             held: None,
             label_fault: None,
+            finish_fault: None,
             trimmed: None,
             setting,
         }
@@ -220,6 +225,7 @@ impl Monitor {
         };
         let mut step = self.step(&mut held, counted, now).await?;
         let more = self.reckon(&mut held, &mut step, now).await? || more || labels;
+        let more = more || held.alerting.as_ref().is_some_and(Alerting::is_learning);
         self.tell_of_reports(&mut step);
         if !step.is_empty() && !store.write_watched(&held.lease, &step).await? {
             tracing::info!("another instance watches the feed now");
@@ -227,20 +233,39 @@ impl Monitor {
         }
         count::step(&self.setting.metrics, &step, &held);
         self.held = Some(held);
-        if self.trimmed.is_none_or(|last| last.elapsed() >= TRIM_EVERY) {
-            let kept = TimeDelta::days(i64::from(self.setting.drift.retention_days));
-            store.trim_watched(Utc::now() - kept).await?;
-            let kept = TimeDelta::days(i64::from(self.setting.alerts.retention_days));
-            store.trim_alerts(Utc::now() - kept).await?;
-            let kept = TimeDelta::days(i64::from(self.setting.labels.retention_days));
-            store.trim_labels(Utc::now() - kept).await?;
-            self.trimmed = Some(Instant::now());
-        }
-        self.reports
-            .send(&store)
-            .await
-            .map_err(MonitorError::Kafka)?;
+        self.finish().await;
         Ok(more)
+    }
+
+    /// What comes after a step. Where it fails the step stands all the same, and what is in memory stays.
+    async fn finish(&mut self) {
+        let store = self.setting.store.clone();
+        let mut fault = self.reports.send(&store).await.err();
+        if self.trimmed.is_none_or(|last| last.elapsed() >= TRIM_EVERY) {
+            self.trimmed = Some(Instant::now());
+            if let Err(error) = self.trim(&store).await {
+                fault = Some(format!("old rows of the watch cannot be removed: {error}"));
+            }
+        }
+        if let Some(fault) = &fault
+            && self.finish_fault.as_ref() != Some(fault)
+        {
+            tracing::warn!("{fault}");
+        }
+        self.finish_fault = fault;
+    }
+
+    async fn trim(&self, store: &Store) -> Result<(), StoreError> {
+        let before = |days: u32| Utc::now() - TimeDelta::days(i64::from(days));
+        let Setting {
+            drift,
+            alerts,
+            labels,
+            ..
+        } = &self.setting;
+        store.trim_watched(before(drift.retention_days)).await?;
+        store.trim_alerts(before(alerts.retention_days)).await?;
+        store.trim_labels(before(labels.retention_days)).await
     }
 
     /// Closes the windows that are complete, and says what is to be written.
@@ -264,8 +289,9 @@ impl Monitor {
             } else {
                 feed.close(now)
             };
+            let ends = retired && feed.alarms() > 0;
             let touched = !windows.is_empty() || step.counted.iter().any(|p| p.model == model);
-            if !touched {
+            if !touched && !ends {
                 continue;
             }
             let baseline = self.baselines.of(&self.setting.store, model).await?;
@@ -293,6 +319,9 @@ impl Monitor {
                 }
                 feed.settle(&judged);
             }
+            if ends {
+                step.reports.extend(feed.abandon(model));
+            }
             step.memory.push((model, feed.memory().encode()));
         }
         if let Some(alerting) = &mut held.alerting {
@@ -301,7 +330,7 @@ impl Monitor {
             let receivers = self.receivers(Kind::Alert);
             let told = events
                 .iter()
-                .map(|event| alerting::notice(event, &receivers));
+                .map(|event| kept_alerts::notice(event, &receivers));
             step.notices.extend(told);
         }
         Ok(step)

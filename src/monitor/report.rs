@@ -200,6 +200,31 @@ pub(super) fn updated_report(
     }
 }
 
+/// The report that an alarm is over because its model scores no more.
+pub(super) fn abandoned(
+    model: i32,
+    number: u64,
+    statistic: Option<&str>,
+    since: Option<i64>,
+) -> KeptReport {
+    KeptReport {
+        id: format!(
+            "{model}-{number}-{}retired",
+            statistic.map_or_else(String::new, |of| format!("{of}-"))
+        ),
+        model,
+        number: signed(number),
+        change: "resolved".to_owned(),
+        report: json!({
+            "change": "resolved",
+            "statistic": statistic,
+            "window": number,
+            "since": since.map(moment),
+            "reason": "the model scores no more",
+        }),
+    }
+}
+
 /// A moment of so many milliseconds.
 pub(super) fn time(ms: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(ms).unwrap_or_default()

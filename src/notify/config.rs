@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum Kind {
     /// A sentiment alert was opened, updated or resolved.
     Alert,
-    /// A drift alarm was opened or resolved.
+    /// A drift alarm was opened or resolved, or labels tell more of it.
     Drift,
 }
 

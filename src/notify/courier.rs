@@ -92,6 +92,8 @@ impl Courier {
             match self.look(&stop).await {
                 Ok(()) => told = false,
                 Err(error) => {
+                    // Whether an attempt was noted is not known: with the next lease it is looked at.
+                    self.lease = None;
                     if !std::mem::replace(&mut told, true) {
                         tracing::warn!(receiver = self.name, "notices wait: {error}");
                     }
@@ -128,7 +130,7 @@ impl Courier {
                 .await?
             {
                 let ending = self.attempt(&due).await;
-                self.end(&due, ending).await;
+                self.end(&due, due.attempts + 1, ending).await;
             }
         }
         self.remind().await
@@ -148,7 +150,7 @@ impl Courier {
         if self.lease.as_ref() != Some(&lease) {
             for due in self.store.unended(&self.name).await? {
                 let ending = self.doubt(&due).await;
-                self.end(&due, ending).await;
+                self.end(&due, due.attempts, ending).await;
             }
             self.lease = Some(lease);
         }
@@ -181,6 +183,16 @@ impl Courier {
         };
         match &mut self.receiver {
             Receiver::Topic(topic) => {
+                // An attempt that failed may have arrived all the same.
+                if due.attempts > 0 {
+                    match topic.holds(&due.id, due.recorded_at).await {
+                        Ok(Presence::There) => return Ending::Delivered,
+                        Ok(Presence::Absent) => {}
+                        Err(fault) => {
+                            return Ending::Again(patience::pause(attempts(due) + 1, None), fault);
+                        }
+                    }
+                }
                 let body = notice.body(&due.id, Format::Generic, Utc::now());
                 match topic.send(&due.id, &due.about, &body.to_string()).await {
                     Ok(()) => Ending::Delivered,
@@ -213,7 +225,7 @@ impl Courier {
     }
 
     /// Notes how an attempt has ended, and does not let go of it: what is not noted would be in doubt.
-    async fn end(&self, due: &Due, ending: Ending) {
+    async fn end(&mut self, due: &Due, attempts: i32, ending: Ending) {
         let outcome = match &ending {
             Ending::Delivered => "delivered",
             Ending::Again(..) => "failed",
@@ -232,16 +244,17 @@ impl Courier {
         let begun = Instant::now();
         while let Err(error) = self
             .store
-            .end_delivery(&self.name, due.number, &ending)
+            .end_delivery(&self.name, due.number, attempts, &ending)
             .await
         {
-            // By then the lease has ended, and whoever has it next settles it.
+            // By then the lease has ended, and whoever takes it next, this one included, settles it.
             if begun.elapsed() >= MARGIN {
                 tracing::warn!(
                     receiver = self.name,
                     notice = due.id,
                     "the end of a delivery cannot be noted: {error}"
                 );
+                self.lease = None;
                 break;
             }
             tokio::time::sleep(EVERY).await;

@@ -14,6 +14,8 @@ mod patience;
 mod topic;
 mod webhook;
 
+use std::time::Duration;
+
 use chrono::Utc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +39,13 @@ pub struct Setting {
     pub alerts_topic: String,
     pub webhooks: Vec<Webhook>,
     pub metrics: Metrics,
+}
+
+/// How long an attempt to tell one of these may take.
+#[must_use]
+pub fn longest_attempt(webhooks: &[Webhook]) -> Duration {
+    let seconds = webhooks.iter().map(|webhook| webhook.timeout_seconds).max();
+    Duration::from_secs(u64::from(seconds.unwrap_or_default()))
 }
 
 /// Who is told of a notice of this kind.

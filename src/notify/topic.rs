@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
@@ -54,7 +55,7 @@ impl Topic {
         &self.name
     }
 
-    /// Sends it. An attempt that fails has not arrived, and will not: the client has given it up and is replaced.
+    /// Sends it. An attempt that fails may have arrived all the same; the client that has given it up is replaced.
     pub(super) async fn send(&mut self, id: &str, about: &str, body: &str) -> Result<(), String> {
         let producer = match &self.producer {
             Some(producer) => producer,
@@ -108,7 +109,7 @@ fn look_for(
     topic: &str,
     id: &str,
     since: DateTime<Utc>,
-) -> Result<Presence, rdkafka::error::KafkaError> {
+) -> Result<Presence, KafkaError> {
     const STEP: Duration = Duration::from_secs(10);
     let consumer: BaseConsumer = client::base(config)
         // Consumes by hand; the client wants a name all the same.
@@ -118,6 +119,9 @@ fn look_for(
         .set("isolation.level", "read_committed")
         .create()?;
     let metadata = consumer.fetch_metadata(Some(topic), STEP)?;
+    if let Some(error) = metadata.topics().iter().find_map(|topic| topic.error()) {
+        return Err(KafkaError::MetadataFetch(error.into()));
+    }
     let partitions: Vec<i32> = metadata
         .topics()
         .iter()
@@ -129,6 +133,7 @@ fn look_for(
     }
     let begun = consumer.offsets_for_times(asked, STEP)?;
     for element in begun.elements() {
+        element.error()?;
         let Offset::Offset(first) = element.offset() else {
             continue; // nothing was written since
         };
@@ -160,7 +165,7 @@ fn look_for(
             }
         }
         if next < end {
-            return Err(rdkafka::error::KafkaError::MessageConsumption(
+            return Err(KafkaError::MessageConsumption(
                 rdkafka::types::RDKafkaErrorCode::OperationTimedOut,
             ));
         }

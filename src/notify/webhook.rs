@@ -35,8 +35,12 @@ impl Webhook {
     /// Sends it once; blocks up to the time-out.
     #[must_use]
     pub fn post(&self, post: &Post) -> Attempt {
+        let longest = Duration::from_secs(u64::from(self.timeout_seconds));
         let config = Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(u64::from(self.timeout_seconds))))
+            .timeout_global(Some(longest))
+            // So short that a time-out of all comes only after something can have been sent.
+            .timeout_resolve(Some(longest / 3))
+            .timeout_connect(Some(longest / 3))
             .http_status_as_error(false)
             // A redirected POST loses its body, and may carry it where it was not meant to go.
             .max_redirects(0)

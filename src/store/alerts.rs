@@ -89,6 +89,18 @@ impl AlertStep {
     }
 
     async fn write_series(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        // First what was dropped: it may have been heard again.
+        let keys = Columns::of(&self.dropped);
+        sqlx::query!(
+            "DELETE FROM alert_series held
+              USING unnest($1::text[], $2::text[], $3::text[]) AS dropped (level, source, subject)
+              WHERE held.level = dropped.level AND held.source = dropped.source AND held.subject = dropped.subject",
+            &keys.levels as _,
+            &keys.sources as _,
+            &keys.subjects as _,
+        )
+        .execute(&mut *connection)
+        .await?;
         let keys = Columns::of(self.series.iter().map(|series| &series.key));
         let heard: Vec<DateTime<Utc>> = self.series.iter().map(|series| series.heard).collect();
         let payloads: Vec<&[u8]> = self.series.iter().map(|series| &*series.payload).collect();
@@ -102,17 +114,6 @@ impl AlertStep {
             &keys.subjects as _,
             &heard,
             &payloads as _,
-        )
-        .execute(&mut *connection)
-        .await?;
-        let keys = Columns::of(&self.dropped);
-        sqlx::query!(
-            "DELETE FROM alert_series held
-              USING unnest($1::text[], $2::text[], $3::text[]) AS dropped (level, source, subject)
-              WHERE held.level = dropped.level AND held.source = dropped.source AND held.subject = dropped.subject",
-            &keys.levels as _,
-            &keys.sources as _,
-            &keys.subjects as _,
         )
         .execute(connection)
         .await?;
@@ -334,6 +335,14 @@ impl Store {
     pub async fn trim_alerts(&self, before: DateTime<Utc>) -> Result<(), StoreError> {
         sqlx::query!(
             "DELETE FROM alerts WHERE resolved_at IS NOT NULL AND recorded_at < $1",
+            before
+        )
+        .execute(&self.pool)
+        .await?;
+        // Nobody delivers to a receiver that was taken out of the config, and some never take anything.
+        sqlx::query!(
+            "UPDATE deliveries d SET state = 'given_up', ended_at = now()
+               FROM notices n WHERE n.number = d.notice AND n.recorded_at < $1 AND d.ended_at IS NULL",
             before
         )
         .execute(&self.pool)

@@ -138,7 +138,8 @@ impl Store {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Notes what has become of an attempt. Whoever was overtaken meanwhile changes only what is in doubt.
+    /// Notes what has become of the attempt of this number. Whoever was overtaken meanwhile changes nothing, but that what was
+    /// taken to be in doubt has arrived.
     ///
     /// # Errors
     ///
@@ -147,6 +148,7 @@ impl Store {
         &self,
         receiver: &str,
         notice: i64,
+        attempt: i32,
         ending: &Ending,
     ) -> Result<(), StoreError> {
         let (state, fault, pause) = match ending {
@@ -159,16 +161,31 @@ impl Store {
             "UPDATE deliveries
                 SET state = $3, fault = $4, ended_at = CASE WHEN $5::double precision IS NULL THEN now() END,
                     due_at = now() + make_interval(secs => coalesce($5, 0))
-              WHERE receiver = $1 AND notice = $2 AND (state = 'sending' OR state = 'in_doubt' AND $3 = 'delivered')",
+              WHERE receiver = $1 AND notice = $2 AND attempts = $6
+                AND (state = 'sending' OR state = 'in_doubt' AND $3 = 'delivered')",
             receiver,
             notice,
             state,
             fault.map(|fault| clean::name(fault).into_owned()),
             pause,
+            attempt,
         )
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// The number of the last notice; 0 where there is none.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn last_notice(&self) -> Result<i64, StoreError> {
+        Ok(
+            sqlx::query_scalar!(r#"SELECT coalesce(max(number), 0) AS "number!" FROM notices"#)
+                .fetch_one(&self.pool)
+                .await?,
+        )
     }
 
     /// Notices with a number above `number`, in their order, at most `limit`.
@@ -205,7 +222,7 @@ impl Store {
         .await?)
     }
 
-    /// What a receiver was told last of each thing that is not over.
+    /// The last notice for a receiver about each thing that is not over, whatever has become of it.
     ///
     /// # Errors
     ///
@@ -217,7 +234,7 @@ impl Store {
                       recorded_at AS "recorded_at!", attempts AS "attempts!"
                  FROM (SELECT DISTINCT ON (n.about) n.number, n.id, n.kind, n.about, n.body, n.recorded_at, d.attempts
                          FROM deliveries d JOIN notices n ON n.number = d.notice
-                        WHERE d.receiver = $1 AND d.state IN ('delivered', 'spared')
+                        WHERE d.receiver = $1
                         ORDER BY n.about, n.number DESC) AS latest
                 WHERE coalesce(body ->> 'status', body ->> 'change') <> 'resolved' ORDER BY number"#,
             receiver,

@@ -157,6 +157,49 @@ async fn a_subject_that_turns_bad_is_one_alert_told_once_also_when_the_service_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_has_run_before_has_a_normal_at_once() {
+    let (kafka, database) = (Kafka::new(1).await, TestDatabase::new().await);
+    let config = ServiceConfig::new(&kafka, &database, "[drift]\nidle_seconds = 1\n");
+    config.migrate();
+    let pool = database.pool().await;
+    sqlx::query(
+        "INSERT INTO sentiment_minute (minute, source, subject, label, messages)
+         SELECT $1::timestamptz + make_interval(hours => hour), 'x', 'tea', label, 20
+           FROM generate_series(1, 24 * 10) AS hour, unnest(ARRAY['negative', 'positive']) AS label",
+    )
+    .bind(begin() - TimeDelta::days(10))
+    .execute(&pool)
+    .await
+    .unwrap();
+    let mut service = config.start("one");
+    service.wait_ready();
+    // One of long ago must not hide the days before the others.
+    let old =
+        json!({"text": "old", "subject": "tea", "event_time": begin() - TimeDelta::days(300)});
+    for value in [old, post("tea", 1, 10, false), post("tea", 2, 20, false)] {
+        kafka.send_record(0, None, Some(value.to_string().as_bytes()));
+    }
+    kafka.flush();
+    let deadline = std::time::Instant::now() + LONG;
+    loop {
+        let series: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM alert_series WHERE length(payload) > 300")
+                .fetch_one(&pool)
+                .await
+                .unwrap();
+        if series >= 2 {
+            break;
+        }
+        assert!(
+            std::time::Instant::now() < deadline,
+            "tea and the whole feed have a past"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    assert!(service.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_alert_whose_rule_is_gone_is_resolved_at_the_next_start() {
     let (kafka, database) = (Kafka::new(1).await, TestDatabase::new().await);
     let config = ServiceConfig::new(&kafka, &database, "");
