@@ -15,7 +15,8 @@ use crate::metrics::Metrics;
 use crate::model::error::ModelError;
 use crate::model::manifest::{Bundle, BundleError};
 use crate::model::scorer::Scorer;
-use crate::monitor::{self, BaselineFault, Monitor};
+use crate::monitor::{self, BaselineFault, Counted, Monitor};
+use crate::notify;
 use crate::pipeline::{self, Delivery, Pipeline, PipelineError};
 use crate::store::config::StoreConfig;
 use crate::store::{Store, StoreError};
@@ -24,6 +25,22 @@ use crate::store::{Store, StoreError};
 const RECONNECT: Duration = Duration::from_secs(1);
 /// How long closing may take after the drain.
 const CLOSE: Duration = Duration::from_secs(5);
+
+/// What is promised of each message. A measurement goes without, and a broker for looking only cannot give all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Promise {
+    pub delivery: Delivery,
+    pub counted: Counted,
+}
+
+impl Default for Promise {
+    fn default() -> Self {
+        Self {
+            delivery: Delivery::ExactlyOnce,
+            counted: Counted::Committed,
+        }
+    }
+}
 
 /// What keeps the service from starting or from going on.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +77,9 @@ pub struct Service {
     upkeep: JoinHandle<()>,
     /// The watch over the feed, where there is one.
     watch: Option<JoinHandle<()>>,
+    couriers: JoinHandle<()>,
+    /// How long an attempt to tell a receiver may take.
+    courier_patience: Duration,
 }
 
 impl Service {
@@ -69,15 +89,15 @@ impl Service {
     ///
     /// Whatever is missing, refused or wrong.
     pub async fn start(config: Config) -> Result<Self, AppError> {
-        Self::start_with(config, Delivery::ExactlyOnce).await
+        Self::start_with(config, Promise::default()).await
     }
 
-    /// As [`Service::start`], with what is promised of each message: a measurement goes without.
+    /// As [`Service::start`], with what is promised of each message.
     ///
     /// # Errors
     ///
     /// Whatever is missing, refused or wrong.
-    pub async fn start_with(config: Config, delivery: Delivery) -> Result<Self, AppError> {
+    pub async fn start_with(config: Config, promise: Promise) -> Result<Self, AppError> {
         let (metrics, health) = (Metrics::new(), Health::new());
         // The probes answer first, so that a long start is seen to be one.
         let listen = |source| AppError::Listen {
@@ -123,9 +143,11 @@ impl Service {
 
         let store = connect(&config.postgres, &health).await?;
         health.ready(Part::Postgres);
-        let watch = config.drift.enabled.then(|| {
+        let watched = config.drift.enabled || config.alerts.enabled;
+        let watch = watched.then(|| {
             Monitor::new(monitor::Setting {
                 store: store.clone(),
+                counted: promise.counted,
                 kafka: config.kafka.clone(),
                 topics: config
                     .input
@@ -133,6 +155,9 @@ impl Service {
                     .map(|input| input.topic.clone())
                     .collect(),
                 drift: config.drift.clone(),
+                alerts: config.alerts.clone(),
+                webhooks: config.webhook.clone(),
+                labels: config.labels.clone(),
                 model: version,
                 baseline,
                 tokenizer: scorer.tokenizer(),
@@ -144,8 +169,8 @@ impl Service {
             inputs: &config.input,
             output: &config.output,
             batch: &config.batch,
-            delivery,
-            watched: config.drift.enabled,
+            delivery: promise.delivery,
+            watched,
             scorer,
             store: store.clone(),
             metrics: metrics.clone(),
@@ -157,6 +182,16 @@ impl Service {
             async move { store.maintain_forever(stop).await }
         });
         let watch = watch.map(|watch| tokio::spawn(watch.run(stop.clone())));
+        let couriers = tokio::spawn(notify::run(
+            notify::Setting {
+                store: store.clone(),
+                kafka: config.kafka.clone(),
+                alerts_topic: config.alerts.topic.clone(),
+                webhooks: config.webhook.clone(),
+                metrics: metrics.clone(),
+            },
+            stop.clone(),
+        ));
         stop_if_dropped.disarm();
         Ok(Self {
             address,
@@ -168,6 +203,8 @@ impl Service {
             http,
             upkeep,
             watch,
+            couriers,
+            courier_patience: notify::longest_attempt(&config.webhook).max(CLOSE),
         })
     }
 
@@ -205,6 +242,8 @@ impl Service {
         self.health.stopping();
         let drained = self.pipeline.stop().await;
         self.stop.cancel();
+        // An attempt that is under way is ended: cut off, it would be in doubt.
+        let couriers = tokio::time::timeout(self.courier_patience, self.couriers).await;
         let rest = async {
             let watched = match self.watch {
                 Some(watch) => watch.await,
@@ -214,6 +253,7 @@ impl Service {
                 ("http", self.http.await.map(drop)),
                 ("upkeep", self.upkeep.await),
                 ("watch", watched),
+                ("couriers", couriers.unwrap_or(Ok(()))),
             ] {
                 if let Err(error) = result {
                     tracing::warn!("{name} had ended by a panic: {error}");

@@ -7,10 +7,13 @@ use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
+use crate::alerts::config::AlertsConfig;
 use crate::drift::config::DriftConfig;
 use crate::http::config::HttpConfig;
+use crate::labels::config::LabelsConfig;
 use crate::log::LogConfig;
 use crate::model::config::ModelConfig;
+use crate::notify::config::{self as notify, Webhook};
 use crate::pipeline::config::{BatchConfig, InputConfig, KafkaConfig, OutputConfig};
 use crate::store::config::StoreConfig;
 
@@ -21,7 +24,7 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 const ENV_PREFIX: &str = "TIDEWATCH__";
 
 /// Settings whose values are never shown.
-const SECRET: [&str; 2] = ["kafka.client", "postgres.url"];
+const SECRET: [&str; 3] = ["kafka.client", "postgres.url", "webhook"];
 
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -34,6 +37,10 @@ pub struct Config {
     pub model: ModelConfig,
     pub postgres: StoreConfig,
     pub drift: DriftConfig,
+    pub alerts: AlertsConfig,
+    #[serde(default)]
+    pub webhook: Vec<Webhook>,
+    pub labels: LabelsConfig,
     pub http: HttpConfig,
     pub log: LogConfig,
 }
@@ -81,10 +88,19 @@ impl Config {
         self.batch.check()?;
         self.postgres.check()?;
         self.drift.check()?;
+        self.alerts.check()?;
+        notify::check(&self.webhook)?;
+        self.labels.check()?;
         self.log.check()?;
         if self.input.is_empty() {
             return Err("there is no [[input]]: name at least one topic to read".to_owned());
         }
+        let written = [
+            &self.output.results,
+            &self.output.dead_letters,
+            &self.drift.reports,
+            &self.alerts.topic,
+        ];
         for (index, input) in self.input.iter().enumerate() {
             input.check()?;
             if self.input[..index]
@@ -93,12 +109,25 @@ impl Config {
             {
                 return Err(format!("[[input]] names the topic {} twice", input.topic));
             }
-            if [&self.output.results, &self.output.dead_letters].contains(&&input.topic) {
+            if written.contains(&&input.topic) {
                 return Err(format!(
-                    "the topic {} is both an [[input]] and an [output]: the service would read its own results",
+                    "the topic {} is both an [[input]] and an output: the service would read what it writes",
                     input.topic
                 ));
             }
+        }
+        let inputs = self.input.iter().map(|input| &input.topic);
+        let mut others = inputs.chain(written);
+        if !self.labels.topic.is_empty() && others.any(|topic| *topic == self.labels.topic) {
+            return Err(format!(
+                "[labels] topic is {}, which is an [[input]] or an [output]: labels need a topic of their own",
+                self.labels.topic
+            ));
+        }
+        if !self.labels.topic.is_empty() && !self.drift.enabled {
+            return Err(
+                "[labels] topic is given and [drift] enabled is false: labels are read by the watch over the feed".to_owned(),
+            );
         }
         Ok(())
     }
@@ -132,7 +161,10 @@ fn sentences(errors: &figment::Error) -> String {
         let fault = if SECRET.iter().any(|secret| setting.starts_with(secret)) {
             "it has the wrong form (and is not shown: it may hold a secret)".to_owned()
         } else {
-            error.kind.to_string().trim_end().replace('\n', " ")
+            // A line that cannot be parsed is shown by its number only: it may hold a secret.
+            let said = error.kind.to_string();
+            let lines: Vec<&str> = said.lines().filter(|line| !is_excerpt(line)).collect();
+            lines.join(" ")
         };
         if setting.is_empty() {
             format!("{fault}{place}")
@@ -146,6 +178,12 @@ fn sentences(errors: &figment::Error) -> String {
         .map(one)
         .collect::<Vec<_>>()
         .join("; ")
+}
+
+/// Whether a line of an error shows the text of the file: ` 3 | url = …`, `   |   ^`.
+fn is_excerpt(line: &str) -> bool {
+    line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')
+        .starts_with('|')
 }
 
 #[cfg(test)]
@@ -183,11 +221,17 @@ mod tests {
             ("[kafka]\nbootstrap_servers = ''", "bootstrap_servers"),
             (
                 "[[input]]\ntopic = 'sentiment'",
-                "both an [[input]] and an [output]",
+                "both an [[input]] and an output",
             ),
             ("[[input]]\ntopic = 'a'\n[[input]]\ntopic = 'a'", "twice"),
             ("input = []", "[[input]]"),
             ("[log]\nformat = 'xml'", "format"),
+            ("[labels]\ntopic = 'sentiment'", "a topic of their own"),
+            (
+                "[labels]\ntopic = 'labels'\n[drift]\nenabled = false",
+                "by the watch",
+            ),
+            ("[labels.fields]\nid = ''\noffset = ''", "names its message"),
             ("not toml", "TOML"),
         ];
         for (text, words) in faults {
@@ -224,6 +268,7 @@ mod tests {
         for wrong in [
             "[kafka]\nclient = '{sasl.password=s3cret}'",
             "[postgres]\nurl = ['postgres://me:s3cret@host/db']",
+            "[[webhook]]\nname = 'a'\nurl = ['https://x/s3cret']",
         ] {
             let error = load(wrong).unwrap_err().to_string();
             assert!(
@@ -231,5 +276,12 @@ mod tests {
                 "{error}"
             );
         }
+        let error = load("[[webhook]]\nurl = https://x/s3cret")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            !error.contains("s3cret") && error.contains("line 2"),
+            "{error}"
+        );
     }
 }

@@ -3,6 +3,7 @@
 //! The modules in the order in which data flows through them; each may use only what ARCHITECTURE.md
 //! allows it, which a test checks.
 
+pub mod alerts;
 pub mod app;
 pub mod bench;
 pub mod cli;
@@ -13,11 +14,14 @@ pub mod drift;
 pub mod fault;
 pub mod health;
 pub mod http;
+pub mod json;
+pub mod labels;
 pub mod log;
 pub mod metrics;
 pub mod model;
 pub mod monitor;
 pub mod nearby;
+pub mod notify;
 pub mod pipeline;
 pub mod record;
 pub mod refusal;
@@ -27,3 +31,4 @@ pub mod replay;
 pub mod store;
 pub mod train;
 pub mod verify;
+pub mod watermark;

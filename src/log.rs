@@ -54,6 +54,11 @@ where
 {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(&config.level));
+    // Below this, the client of webhooks logs their addresses, which may be secret.
+    let filter = ["ureq=info", "ureq_proto=info"]
+        .iter()
+        .filter_map(|directive| directive.parse().ok())
+        .fold(filter, EnvFilter::add_directive);
     let json = match config.format {
         LogFormat::Auto => !person,
         LogFormat::Pretty => false,

@@ -11,6 +11,7 @@ use prometheus::{
     Encoder, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder,
 };
 
+use crate::labels::LabelFault;
 use crate::record::{DeadReason, TopicPartition};
 pub use declare::{By, Label};
 use declare::{Declarations, metrics};
@@ -97,6 +98,22 @@ metrics! {
     drift_late_messages: IntCounter = "drift_late_messages_total";
     /// 1 while this instance watches the feed for all, else 0.
     drift_leader: IntGauge = "drift_leader";
+    /// Alerts on sentiment, by what has become of them (opened, updated, resolved), where this instance watches the feed.
+    alert_events: IntCounterVec = "alert_events_total" by ["status"];
+    /// Alerts that are open, where this instance watches the feed.
+    alerts_open: IntGauge = "alerts_open";
+    /// Series (sources, subjects, the whole) whose sentiment is watched, where this instance watches the feed.
+    alert_series: IntGauge = "alert_series";
+    /// Attempts to deliver a notice, by outcome (delivered, failed, in_doubt, given_up).
+    deliveries: IntCounterVec = "deliveries_total" by ["outcome"];
+    /// Labelled messages chosen by chance that this instance has put into the test on errors, by answer (right, wrong).
+    drift_answers: IntCounterVec = "drift_answers_total" by ["answer"];
+    /// Share of right answers among the labelled messages of the window that got labels last, where this instance has measured it.
+    drift_accuracy: Gauge = "drift_measured_accuracy";
+    /// Labels that this instance has read.
+    labels: IntCounter = "labels_total";
+    /// Records that are no labels and labels that cannot be used, by reason.
+    labels_rejected: By<LabelFault, IntCounter> = "labels_rejected_total" by ["reason"];
 
     /// 1 while /readyz says that the service is ready, else 0.
     ready: IntGauge = "ready";

@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use tidewatch::drift::baseline::Baseline;
-use tidewatch::drift::judge::Judge;
+use tidewatch::drift::judge::{Evidence, Judge};
 use tidewatch::drift::null::NullSettings;
 use tidewatch::drift::reading::Reading;
 use tidewatch::drift::rule::Watch;
@@ -98,7 +98,7 @@ fn outcome(window: &[&Scored], baseline: &Baseline) -> Option<Outcome> {
         ..Watch::default()
     };
     let estimates = Judge::new(baseline, BUDGET)
-        .judge(&readings, &mut watch)
+        .judge(&readings, Evidence::default(), &mut watch)
         .estimates;
     let estimated = estimates.accuracy?;
     let right = window

@@ -146,6 +146,7 @@ impl Reader {
         special: &[u32],
     ) -> Reading {
         let described = Described {
+            author: None,
             text: &text.text,
             time: text.time,
             source: None,

@@ -10,6 +10,7 @@ mod error;
 mod report;
 mod round;
 mod run;
+mod variant;
 
 pub use bare::{Alone, Bare};
 pub use cpu::CpuTime;
@@ -17,3 +18,4 @@ pub use error::BenchError;
 pub use report::{Report, Setup};
 pub use round::Round;
 pub use run::Bench;
+pub use variant::Variant;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::bare::{Alone, Bare};
 use super::round::{Round, STAGES};
+use super::variant::{Beside, Variant};
 use crate::config::Config;
 use crate::demo::Servers;
 
@@ -67,10 +68,8 @@ pub struct Report {
     whole: Vec<f64>,
     /// Of each time through the whole service: its seconds against the mean of the bare sessions before and after it.
     ratios: Vec<f64>,
-    /// Seconds of each time without the promise; none where that was not measured.
-    unguarded: Vec<f64>,
-    /// Of the time of median length without the promise: seconds in each stage.
-    unguarded_stages: Vec<f64>,
+    /// What was measured beside it.
+    beside: Vec<Beside>,
     /// Of the time of median length: seconds in each stage, and of the processors.
     stages: Vec<f64>,
     chunks: u64,
@@ -82,21 +81,24 @@ pub struct Report {
 
 impl Report {
     /// `alone` holds one time more than `whole`: before the first, between, and after the last.
-    pub(super) fn new(setup: Setup, alone: &[Alone], whole: &[Round], unguarded: &[Round]) -> Self {
+    pub(super) fn new(
+        setup: Setup,
+        alone: &[Alone],
+        whole: &[Round],
+        beside: &[(Variant, Vec<Round>)],
+    ) -> Self {
         let bare: Vec<f64> = alone.iter().map(|time| time.wall.as_secs_f64()).collect();
-        let [seconds, without] = [whole, unguarded].map(|rounds| -> Vec<f64> {
-            rounds
-                .iter()
-                .map(|round| round.wall.as_secs_f64())
-                .collect()
-        });
+        let seconds: Vec<f64> = whole.iter().map(|round| round.wall.as_secs_f64()).collect();
+        let beside = beside
+            .iter()
+            .map(|(variant, rounds)| Beside::new(*variant, rounds, &seconds))
+            .collect();
         let ratios = seconds
             .iter()
             .zip(bare.windows(2))
             .map(|(whole, beside)| (beside[0] + beside[1]) / 2.0 / whole)
             .collect();
         let typical = middle(&seconds).and_then(|index| whole.get(index));
-        let typical_without = middle(&without).and_then(|index| unguarded.get(index));
         let computed = |round: &Round| (round.tokens + round.padding_tokens).max(1) as f64;
         Self {
             messages: setup.messages as f64,
@@ -104,8 +106,7 @@ impl Report {
             bare,
             whole: seconds,
             ratios,
-            unguarded: without,
-            unguarded_stages: typical_without.map_or_else(Vec::new, |round| round.stages.to_vec()),
+            beside,
             stages: typical.map_or_else(Vec::new, |round| round.stages.to_vec()),
             chunks: typical.map_or(0, |round| round.chunks),
             process_cpu: typical.map_or(0.0, |round| round.cpu.process),
@@ -126,39 +127,10 @@ impl Report {
         median(&self.ratios)
     }
 
-    /// The share of the throughput without the promise that is left with it: the median of the times, each beside the
-    /// one that followed it. Nothing where that was not measured.
-    #[must_use]
-    pub fn promise(&self) -> Option<f64> {
-        let ratios: Vec<f64> = self
-            .whole
-            .iter()
-            .zip(&self.unguarded)
-            .map(|(with, without)| without / with)
-            .collect();
-        (!ratios.is_empty()).then(|| median(&ratios))
-    }
-
     /// One JSON object.
     #[must_use]
     pub fn json(&self) -> Value {
-        let named = |seconds: &[f64]| -> Map<String, Value> {
-            STAGES
-                .iter()
-                .zip(seconds)
-                .map(|((_, name), seconds)| ((*name).to_owned(), json!(seconds)))
-                .collect()
-        };
-        let unguarded = self.promise().map(|ratio| {
-            json!({
-                "messages_per_second": self.messages / median(&self.unguarded),
-                "seconds": median(&self.unguarded),
-                "each": self.unguarded,
-                "stages": named(&self.unguarded_stages),
-                "ratio": ratio,
-            })
-        });
-        json!({
+        let mut report = json!({
             "ratio": self.ratio(),
             "ratios": self.ratios,
             "end_to_end": {
@@ -171,13 +143,16 @@ impl Report {
                 "seconds": median(&self.bare),
                 "each": self.bare,
             },
-            "unguarded": unguarded,
             "stages": named(&self.stages),
             "chunks": self.chunks,
             "padding_share": self.padding,
             "cpu_seconds": {"bare": self.bare_cpu, "end_to_end": self.process_cpu, "others": self.others_cpu},
             "setup": self.setup,
-        })
+        });
+        for beside in &self.beside {
+            report[beside.name()] = beside.json(self.messages);
+        }
+        report
     }
 
     /// A page for a person.
@@ -212,18 +187,8 @@ impl Report {
             self.ratio(),
             list(&self.ratios)
         ));
-        if let Some(ratio) = self.promise() {
-            let without = median(&self.unguarded);
-            line(format!(
-                "{:<12} {:>8.0} messages a second  {without:>7.2} s  (each: {})",
-                "unguarded",
-                self.messages / without,
-                list(&self.unguarded)
-            ));
-            line(format!(
-                "{:<12} {ratio:>8.3}  of the unguarded throughput is left with the promise",
-                ""
-            ));
+        for beside in &self.beside {
+            beside.text(self.messages).into_iter().for_each(&mut line);
         }
         line(String::new());
         line(format!(
@@ -244,10 +209,12 @@ impl Report {
         line(String::new());
         line("seconds in each stage, which work at the same time:".to_owned());
         for (index, ((_, name), seconds)) in STAGES.iter().zip(&self.stages).enumerate() {
-            let beside = self.unguarded_stages.get(index);
-            let beside = beside.map_or_else(String::new, |without| {
-                format!("  (unguarded {without:>7.2} s)")
-            });
+            let beside: String = self
+                .beside
+                .iter()
+                .filter_map(|beside| Some((beside.name(), beside.stages.get(index)?)))
+                .map(|(name, without)| format!("  ({name} {without:>7.2} s)"))
+                .collect();
             line(format!("  {name:<52} {seconds:>7.2} s{beside}"));
         }
         line(format!(
@@ -263,19 +230,28 @@ impl Report {
     }
 }
 
-fn list(seconds: &[f64]) -> String {
+/// Seconds by stage.
+pub(super) fn named(seconds: &[f64]) -> Map<String, Value> {
+    STAGES
+        .iter()
+        .zip(seconds)
+        .map(|((_, name), seconds)| ((*name).to_owned(), json!(seconds)))
+        .collect()
+}
+
+pub(super) fn list(seconds: &[f64]) -> String {
     let each: Vec<String> = seconds.iter().map(|value| format!("{value:.3}")).collect();
     each.join(" ")
 }
 
 /// The index of the middle one by size; the lower of two.
-fn middle(values: &[f64]) -> Option<usize> {
+pub(super) fn middle(values: &[f64]) -> Option<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
     order.get(values.len().saturating_sub(1) / 2).copied()
 }
 
-fn median(values: &[f64]) -> f64 {
+pub(super) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     match (sorted.len(), sorted.len() / 2) {
@@ -333,7 +309,7 @@ mod tests {
             setup,
             &alone,
             &[round(10), round(12), round(10)],
-            &[round(9), round(6), round(8)],
+            &[(Variant::Unguarded, vec![round(9), round(6), round(8)])],
         )
     }
 

@@ -6,7 +6,7 @@ use prometheus::core::Collector;
 
 use super::cpu::CpuTime;
 use super::error::BenchError;
-use crate::app::Service;
+use crate::app::{Promise, Service};
 use crate::config::Config;
 use crate::metrics::{Metrics, Stage};
 use crate::pipeline::Delivery;
@@ -86,7 +86,11 @@ pub(super) async fn work_off(
     messages: u64,
     delivery: Delivery,
 ) -> Result<Round, BenchError> {
-    let mut service = Service::start_with(config, delivery).await?;
+    let promise = Promise {
+        delivery,
+        ..Promise::default()
+    };
+    let mut service = Service::start_with(config, promise).await?;
     let metrics = service.metrics().clone();
     let mut begun = None;
     let (mut before, mut moved) = (0, Instant::now());

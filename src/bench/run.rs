@@ -7,6 +7,7 @@ use super::bare::{Alone, Bare};
 use super::error::BenchError;
 use super::report::{Report, Setup};
 use super::round::{Round, preload, work_off};
+use super::variant::Variant;
 use crate::config::Config;
 use crate::demo::Servers;
 use crate::pipeline::config::Start;
@@ -26,8 +27,8 @@ pub struct Bench {
     pub repeat: u32,
     /// The model bundle's folder.
     pub model: PathBuf,
-    /// Measure each time also without what makes delivery exactly once.
-    pub unguarded: bool,
+    /// Measure each time also without these parts.
+    pub beside: Vec<Variant>,
 }
 
 impl Bench {
@@ -62,7 +63,11 @@ impl Bench {
         let bare = Arc::new(bare);
         let mut alone: Vec<Alone> = vec![session(&bare, &mut tell).await?];
         let mut whole: Vec<Round> = Vec::new();
-        let mut unguarded: Vec<Round> = Vec::new();
+        let mut beside: Vec<(Variant, Vec<Round>)> = self
+            .beside
+            .iter()
+            .map(|&variant| (variant, Vec::new()))
+            .collect();
         let mut work = Work {
             config: &mut config,
             servers,
@@ -70,19 +75,20 @@ impl Bench {
             posts: &posts,
         };
         for number in 1..=self.repeat {
-            let round = work.measure(number, Delivery::ExactlyOnce).await?;
+            let round = work.measure(number, None).await?;
             tell(round.said("the whole service", number, messages));
             whole.push(round);
-            if self.unguarded {
-                let round = work.measure(number, Delivery::Unguarded).await?;
-                tell(round.said("the same without the promise", number, messages));
-                unguarded.push(round);
+            for (variant, rounds) in &mut beside {
+                let round = work.measure(number, Some(*variant)).await?;
+                let what = format!("the same without {}", variant.part());
+                tell(round.said(&what, number, messages));
+                rounds.push(round);
             }
             alone.push(session(&bare, &mut tell).await?);
         }
         store.close().await;
         let setup = Setup::of(&config, servers, self.input, messages, &bare);
-        Ok(Report::new(setup, &alone, &whole, &unguarded))
+        Ok(Report::new(setup, &alone, &whole, &beside))
     }
 }
 
@@ -96,7 +102,11 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// One time, on topics of its own, all counted at its end.
-    async fn measure(&mut self, number: u32, delivery: Delivery) -> Result<Round, BenchError> {
+    async fn measure(
+        &mut self,
+        number: u32,
+        variant: Option<Variant>,
+    ) -> Result<Round, BenchError> {
         let messages = self.posts.len() as u64;
         let topic = rename(self.config, number);
         let client = client::base(&self.config.kafka);
@@ -108,7 +118,12 @@ impl Work<'_> {
         let feeder = Feeder::new(client, &topic, None)?;
         let to_send = Arc::clone(self.posts);
         blocking(move || preload(&feeder, &to_send)).await?;
-        let round = work_off(self.config.clone(), messages, delivery).await?;
+        let mut config = self.config.clone();
+        let delivery = variant.map_or(Delivery::ExactlyOnce, Variant::delivery);
+        if let Some(variant) = variant {
+            variant.adapt(&mut config);
+        }
+        let round = work_off(config, messages, delivery).await?;
         let counts = self.store.counts(&topic).await?;
         let rows = counts.predictions + counts.dead_letters;
         if rows != messages {

@@ -8,7 +8,7 @@ use clap::Args;
 use super::exit::{BadInput, End};
 use super::model::model_folder;
 use super::{ConfigArgs, signals};
-use crate::bench::Bench;
+use crate::bench::{Bench, Variant};
 use crate::demo::{BrokerChoice, Durability, Feed, Servers};
 use crate::log::{self, LogConfig, LogFormat};
 use crate::replay::{Line, Post, ReadOptions, open};
@@ -62,6 +62,9 @@ pub(super) struct BenchArgs {
     /// transaction in Kafka and no offsets
     #[arg(long)]
     unguarded: bool,
+    /// Measure each time also without the watch over the feed: no drift, no alerts
+    #[arg(long)]
+    unwatched: bool,
     /// Print the report as one JSON line
     #[arg(long)]
     json: bool,
@@ -92,7 +95,13 @@ pub(super) fn run(args: BenchArgs) -> anyhow::Result<End> {
             }),
         repeat: args.repeat,
         model,
-        unguarded: args.unguarded,
+        beside: [
+            (args.unguarded, Variant::Unguarded),
+            (args.unwatched, Variant::Unwatched),
+        ]
+        .into_iter()
+        .filter_map(|(asked, variant)| asked.then_some(variant))
+        .collect(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

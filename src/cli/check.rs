@@ -11,6 +11,7 @@ use self::report::{Line, Report};
 use super::ConfigArgs;
 use super::exit::End;
 use super::model::log_sparingly;
+use crate::alerts::AlertsConfig;
 use crate::config::Config;
 use crate::model::config::ModelConfig;
 use crate::model::scorer::Scorer;
@@ -56,26 +57,39 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<End> {
 /// Asks all parts at once, since each may keep us waiting until its time is up.
 async fn ask(config: Config, report: &mut Report) -> anyhow::Result<()> {
     let model = {
-        let model = config.model.clone();
-        spawn_blocking(move || check_model(&model))
+        let (model, alerts) = (config.model.clone(), config.alerts.clone());
+        spawn_blocking(move || check_model(&model, &alerts))
     };
     let postgres = {
         let postgres = config.postgres.clone();
         tokio::spawn(async move { check_postgres(&postgres).await })
     };
     let kafka = spawn_blocking(move || kafka::check(&config));
-    report.add([model.await.context("the model's check panicked")?]);
+    report.add(model.await.context("the model's check panicked")?);
     report.add(kafka.await.context("Kafka's check panicked")?);
     report.add(postgres.await.context("Postgres's check panicked")?);
     Ok(())
 }
 
 /// Loads the model as the service would, and scores a text.
-fn check_model(config: &ModelConfig) -> Line {
+fn check_model(config: &ModelConfig, alerts: &AlertsConfig) -> Vec<Line> {
     let mut scorer = match Scorer::open(&config.path, config) {
         Ok(scorer) => scorer,
-        Err(error) => return Line::fault("model", error),
+        Err(error) => return vec![Line::fault("model", error)],
     };
+    let mut lines = vec![score_once(&mut scorer, config)];
+    let labels = &scorer.version().labels;
+    let unfit = alerts
+        .rule
+        .iter()
+        .filter_map(|rule| rule.fits(labels).err());
+    if alerts.enabled {
+        lines.extend(unfit.map(|unfit| Line::warning("alerts", unfit)));
+    }
+    lines
+}
+
+fn score_once(scorer: &mut Scorer, config: &ModelConfig) -> Line {
     let scored = scorer.score(&["so good"], 64);
     let version = scorer.version();
     match scored.map(|mut results| results.pop().map(|(_, prediction)| prediction)) {

@@ -1,5 +1,7 @@
 //! `tidewatch demo`.
 
+mod normal;
+
 use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -13,7 +15,9 @@ use super::model::model_folder;
 use super::pace::{PaceArgs, positive};
 use super::signals::{self, Asked};
 use crate::config::Config;
-use crate::demo::{BrokerChoice, Demo, Durability, Ended, Feed, Limits, Posts, Servers, Summary};
+use crate::demo::{
+    BrokerChoice, Demo, Durability, Ended, Feed, Limits, Posts, Servers, Story, Summary,
+};
 use crate::log::{self, LogConfig};
 use crate::replay::{ReadOptions, by_event_time, open};
 
@@ -93,8 +97,17 @@ pub(super) fn run(args: DemoArgs) -> anyhow::Result<End> {
     let started = Instant::now();
     let model = model(args.model.clone())?;
     let posts = posts(&args)?;
-    let config = Config::load(None)?;
+    let mut config = Config::load(None)?;
     let log = start_log(args.kafka.is_none() && args.broker == Broker::Embedded)?;
+
+    // Held until the end: the service reads it when it starts.
+    let baseline = match posts {
+        Posts::Feed(..) => Some(normal::baseline(&model, &config.model, args.seed)?),
+        Posts::File(_) => None,
+    };
+    if let Some(file) = &baseline {
+        config.drift.baseline = file.path().to_owned();
+    }
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -156,7 +169,9 @@ fn model(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 
 fn posts(args: &DemoArgs) -> anyhow::Result<Posts> {
     let Some(file) = &args.input else {
-        return Ok(Posts::Feed(Box::new(Feed::new(args.seed))));
+        let length = args.seconds.map(Duration::from_secs_f64);
+        let story = Story::new(chrono::Utc::now(), length);
+        return Ok(Posts::Feed(Box::new(Feed::new(args.seed)), story));
     };
     let read = ReadOptions {
         timed: args.pace.needs_times(),
@@ -176,7 +191,9 @@ fn posts(args: &DemoArgs) -> anyhow::Result<Posts> {
 fn start_log(embedded: bool) -> anyhow::Result<Option<NamedTempFile>> {
     use std::io::IsTerminal;
     // That a stopping service is no longer ready is no news, nor that a new broker is not quite there yet.
-    let mut level = "warn,tidewatch::health=error,librdkafka=error".to_owned();
+    // What the watch finds is told anyway.
+    let mut level =
+        "warn,tidewatch::health=error,tidewatch::monitor=error,librdkafka=error".to_owned();
     if embedded {
         // Its topics have no limits to be asked for.
         level.push_str(",tidewatch::limits=error");
@@ -231,5 +248,8 @@ fn print(summary: &Summary, json: bool) {
             summary.first_outcome_seconds, summary.per_second, summary.seconds
         );
         println!("{}", summary.line());
+        if let Some(watched) = summary.watched.line() {
+            println!("{watched}");
+        }
     }
 }

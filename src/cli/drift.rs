@@ -1,10 +1,12 @@
 //! `tidewatch drift`.
 
 mod explain;
+pub(super) mod past;
 pub(super) mod posts;
 mod replay;
 pub(super) mod scored;
 mod show;
+mod window;
 
 use clap::Subcommand;
 

@@ -1,5 +1,6 @@
 //! The command line of `tidewatch`: a file for each command.
 
+mod alerts;
 mod baseline;
 mod bench;
 mod check;
@@ -16,6 +17,7 @@ mod replay_progress;
 mod run;
 mod score;
 mod signals;
+mod time;
 mod verify;
 
 use std::path::PathBuf;
@@ -52,6 +54,8 @@ enum Command {
     Model(model::ModelCommand),
     #[command(subcommand)]
     Drift(drift::DriftCommand),
+    #[command(subcommand)]
+    Alerts(alerts::AlertsCommand),
     Baseline(baseline::BaselineArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(args),
         Command::Model(command) => model::run(command),
         Command::Drift(command) => drift::run(command),
+        Command::Alerts(command) => alerts::run(command),
         Command::Baseline(args) => baseline::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Bench(args) => bench::run(args),

@@ -1,7 +1,6 @@
 //! `tidewatch verify`.
 
 mod progress;
-mod time;
 
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use super::ConfigArgs;
 use super::exit::{BadInput, End};
 use super::model::log_sparingly;
 use super::signals;
+use super::time;
 use crate::model::manifest::Bundle;
 use crate::repair::{RepairError, repair};
 use crate::verify::{Watch, Window, verify};

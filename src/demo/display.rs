@@ -93,6 +93,16 @@ impl Display {
         }
     }
 
+    /// Says a line that stays.
+    pub fn tell(&self, elapsed: Duration, line: &str) {
+        let seconds = elapsed.as_secs();
+        let line = format!("{:02}:{:02}  {line}", seconds / 60, seconds % 60);
+        match &self.kind {
+            Kind::Terminal(terminal) if terminal.lines.println(&line).is_ok() => {}
+            _ => eprintln!("{line}"),
+        }
+    }
+
     /// Takes the live lines away and leaves the last examples to read.
     pub fn finish(self, tally: &Tally) {
         if let Kind::Terminal(terminal) = self.kind

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
-
 use super::error::DemoError;
-use super::feed::Feed;
+use super::feed::{Feed, Scene};
+use super::story::{Story, announce};
 use super::window::{Window, cost};
 use crate::replay::{Deliveries, Feeder, Line, ReplayError, Schedule};
 
@@ -17,10 +16,13 @@ const TICK: Duration = Duration::from_millis(50);
 /// How long the broker may take to acknowledge the last posts.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Hears of what happens in the feed.
+pub type Tell = Box<dyn Fn(String) + Send>;
+
 /// Where posts come from.
 pub enum Posts {
-    /// The built-in feed, without end.
-    Feed(Box<Feed>),
+    /// The built-in feed, without end, and what happens in it.
+    Feed(Box<Feed>, Story),
     /// A file, in its order or by event time.
     File(Box<dyn Iterator<Item = Result<Line, ReplayError>> + Send>),
 }
@@ -59,6 +61,7 @@ impl Pump {
         limits: Limits,
         feeder: Feeder,
         window: Arc<Window>,
+        tell: Tell,
     ) -> Result<Self, DemoError> {
         let feeder = Arc::new(feeder);
         let stop = Arc::new(AtomicBool::new(false));
@@ -69,6 +72,8 @@ impl Pump {
             feeder: Arc::clone(&feeder),
             window,
             stop: Arc::clone(&stop),
+            scene: None,
+            tell,
         };
         let thread = std::thread::Builder::new()
             .name("demo-feed".into())
@@ -136,6 +141,10 @@ struct Run {
     feeder: Arc<Feeder>,
     window: Arc<Window>,
     stop: Arc<AtomicBool>,
+    /// What goes on in the feed.
+    scene: Option<Scene>,
+    /// Hears of each scene that begins.
+    tell: Tell,
 }
 
 impl Run {
@@ -145,7 +154,7 @@ impl Run {
         let mut malformed = 0;
         let mut sent = 0;
         while !self.ended(start) && self.limits.messages.is_none_or(|limit| sent < limit) {
-            match self.next_post() {
+            match self.next_post(start.elapsed()) {
                 None => break,
                 Some(Err(error)) => return Err(error),
                 Some(Ok(Line::Malformed(fault))) => {
@@ -172,9 +181,17 @@ impl Run {
         Ok(malformed)
     }
 
-    fn next_post(&mut self) -> Option<Result<Line, ReplayError>> {
+    fn next_post(&mut self, elapsed: Duration) -> Option<Result<Line, ReplayError>> {
         match &mut self.posts {
-            Posts::Feed(feed) => Some(Ok(Line::Post(feed.next_post(Utc::now())))),
+            Posts::Feed(feed, story) => {
+                let scene = story.scene(elapsed);
+                if self.scene != Some(scene) {
+                    feed.set_scene(scene);
+                    (self.tell)(announce(self.scene, scene));
+                    self.scene = Some(scene);
+                }
+                Some(Ok(Line::Post(feed.next_post(story.time(elapsed)))))
+            }
             Posts::File(lines) => lines.next(),
         }
     }
@@ -230,13 +247,15 @@ mod tests {
         };
         let feeder =
             Feeder::new(client, "posts", Some(on_delivery)).expect("the settings are right");
-        let posts = Posts::Feed(Box::new(Feed::new(1)));
+        let story = Story::new(chrono::Utc::now(), limits.time);
+        let posts = Posts::Feed(Box::new(Feed::new(1)), story);
         Pump::start(
             posts,
             Schedule::new(Pace::Unlimited),
             limits,
             feeder,
             window,
+            Box::new(|_| ()),
         )
         .expect("the feed starts")
     }

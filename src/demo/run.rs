@@ -2,30 +2,40 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use rdkafka::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::display::{Display, Moment, REFRESH};
 use super::error::DemoError;
 use super::figures::grouped;
+use super::news::News;
 use super::pump::{Fed, Limits, Posts, Pump};
 use super::reader::{OutcomeTopics, Reader, recount};
 use super::servers::Servers;
 use super::setting::{PARTITIONS, adapt, introduce};
-use super::summary::Summary;
+use super::summary::{Summary, Watched};
 use super::tally::Tally;
 use super::window::Window;
-use crate::app::{AppError, Service};
+use crate::app::{AppError, Promise, Service};
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::monitor::Counted;
 use crate::pipeline::client;
 use crate::replay::{Deliveries, Feeder, Pace, Schedule};
 use crate::store::{Counts, Store};
 
 /// Without a single new outcome for so long, the rest is not waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often the watch is asked for news.
+const NEWS_EVERY: Duration = Duration::from_secs(1);
+/// How long the watch may take to count the last messages.
+const WATCH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What may be on its way at once, by [`super::cost`]: some 700 posts, enough for chunks of a useful size, and scored within
 /// seconds once the feed has ended. Well below [`super::WINDOW_BYTES`], beyond which the embedded broker would drop some.
@@ -78,7 +88,16 @@ impl Demo {
             .await?;
         let store = Store::connect(&config.postgres).await?;
         store.migrate().await?;
-        let mut service = Service::start(config.clone()).await?;
+        let promise = Promise {
+            counted: if servers.is_embedded() {
+                Counted::Written
+            } else {
+                Counted::Committed
+            },
+            ..Promise::default()
+        };
+        let news = News::new(store.clone()).await?;
+        let mut service = Service::start_with(config.clone(), promise).await?;
         introduce(&config, servers, service.address());
 
         let window = Arc::new(Window::new(BACKLOG_BYTES));
@@ -86,17 +105,26 @@ impl Demo {
         let feeder = feeder(&client, &topics.input, &window)?;
         let began = Instant::now();
         let schedule = Schedule::new(self.pace);
-        let pump = Pump::start(self.posts, schedule, self.limits, feeder, window)?;
+        let (teller, told) = std::sync::mpsc::channel();
+        let tell = Box::new(move |line| {
+            // Whoever listens may have ended.
+            let _ = teller.send(line);
+        });
+        let pump = Pump::start(self.posts, schedule, self.limits, feeder, window, tell)?;
         let mut live = Live {
             display: Display::new(),
             metrics: service.metrics().clone(),
             reader,
             began,
+            told,
+            news,
+            asked: began,
         };
 
         let mut fault = None;
         while !pump.is_finished() {
             live.show(&pump.deliveries());
+            live.tell_news(NEWS_EVERY).await?;
             tokio::select! {
                 () = tokio::time::sleep(REFRESH) => {}
                 () = self.end.cancelled() => break,
@@ -113,6 +141,10 @@ impl Demo {
         if fault.is_none() {
             fault = live.await_outcomes(&fed.deliveries, &mut service).await;
         }
+        if fault.is_none() {
+            live.await_watch(&store).await?;
+        }
+        let windows = windows(service.metrics());
         if let Err(error) = service.stop().await
             && fault.is_none()
         {
@@ -129,8 +161,15 @@ impl Demo {
                 .await
                 .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?
         };
+        let watched = Watched {
+            drift_windows: windows,
+            drift_alarms: live.news.drift_alarms,
+            alerts_opened: live.news.alerts_opened,
+            alerts_resolved: live.news.alerts_resolved,
+        };
         let times = live.finish();
-        let summary = sum(&fed, counts, tally, servers, times, self.started, began);
+        let mut summary = sum(&fed, counts, tally, servers, times, self.started, began);
+        summary.watched = watched;
         Ok(Ended::Counted(Box::new(summary), fault))
     }
 }
@@ -177,9 +216,45 @@ struct Live {
     metrics: Metrics,
     reader: Reader,
     began: Instant,
+    /// What happens in the feed.
+    told: Receiver<String>,
+    /// What the watch finds.
+    news: News,
+    /// When the watch was asked last.
+    asked: Instant,
 }
 
 impl Live {
+    /// Tells what happens in the feed and, where it was asked so long ago, what the watch has found.
+    async fn tell_news(&mut self, every: Duration) -> Result<(), DemoError> {
+        let elapsed = self.began.elapsed();
+        while let Ok(line) = self.told.try_recv() {
+            self.display.tell(elapsed, &format!("feed   {line}"));
+        }
+        if self.asked.elapsed() >= every {
+            self.asked = Instant::now();
+            loop {
+                let news = self.news.poll().await?;
+                if news.is_empty() {
+                    break;
+                }
+                for line in news {
+                    self.display.tell(elapsed, &format!("watch  {line}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits a while until the watch has counted everything.
+    async fn await_watch(&mut self, store: &Store) -> Result<(), DemoError> {
+        let begun = Instant::now();
+        while store.uncounted_panes().await? > 0 && begun.elapsed() < WATCH_PATIENCE {
+            tokio::time::sleep(REFRESH).await;
+        }
+        self.tell_news(Duration::ZERO).await
+    }
+
     fn show(&mut self, deliveries: &Deliveries) {
         let tally = self.reader.tally();
         let moment = Moment {
@@ -230,6 +305,15 @@ impl Live {
     }
 }
 
+/// Windows that were judged.
+fn windows(metrics: &Metrics) -> u64 {
+    let families = metrics.drift_windows.collect();
+    let metrics = families.iter().flat_map(MetricFamily::get_metric);
+    metrics
+        .map(|metric| metric.get_counter().get_value() as u64)
+        .sum()
+}
+
 fn by_itself(ended: Result<(), AppError>) -> DemoError {
     match ended {
         Ok(()) => DemoError::Ended,
@@ -268,5 +352,6 @@ fn sum(
         labels: tally.labels,
         reasons: tally.reasons,
         embedded: servers.is_embedded(),
+        watched: Watched::default(),
     }
 }

@@ -13,6 +13,9 @@ pub(super) const PARTITIONS: i32 = 4;
 /// Messages in a chunk at most, so that there is something to see every moment also on a slow machine.
 const CHUNK_MESSAGES: usize = 128;
 
+/// Messages in a window of the watch.
+const WINDOW: usize = 300;
+
 /// Points the configuration at the demo's servers and at topics and a group of its own.
 pub(super) fn adapt(config: &mut Config, servers: &Servers, model: &Path) {
     // On a broker where others are, neither topics nor the group nor the transactional id may be theirs.
@@ -27,6 +30,12 @@ pub(super) fn adapt(config: &mut Config, servers: &Servers, model: &Path) {
         config.output.results = format!("{run}.sentiment");
         config.output.dead_letters = format!("{run}.sentiment-dead-letters");
     }
+    // Days pass in seconds: hours are a short while, and a window is what comes in a moment.
+    config.drift.window_messages = WINDOW;
+    config.drift.window_hours = 0;
+    config.drift.lateness_seconds = 6 * 3_600;
+    config.drift.idle_seconds = 3;
+    config.alerts.step_minutes = 60;
     config.batch.max_messages = config.batch.max_messages.min(CHUNK_MESSAGES);
     config.postgres.url = servers.database_url().into();
     config.model.path = model.to_owned();

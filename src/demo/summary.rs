@@ -39,6 +39,33 @@ pub struct Summary {
     pub per_second: f64,
     /// Whether the broker is the embedded one, which also shows what aborted transactions wrote.
     pub embedded: bool,
+    #[serde(flatten)]
+    pub watched: Watched,
+}
+
+/// What the watch over the feed has found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Watched {
+    pub drift_windows: u64,
+    pub drift_alarms: u64,
+    pub alerts_opened: u64,
+    pub alerts_resolved: u64,
+}
+
+impl Watched {
+    /// As a person reads it; nothing where nothing was watched.
+    #[must_use]
+    pub fn line(&self) -> Option<String> {
+        (self.drift_windows > 0).then(|| {
+            format!(
+                "watched: {} windows, {} drift alarms, {} alerts opened, {} resolved",
+                grouped(self.drift_windows),
+                grouped(self.drift_alarms),
+                grouped(self.alerts_opened),
+                grouped(self.alerts_resolved)
+            )
+        })
+    }
 }
 
 impl Summary {

@@ -1,5 +1,7 @@
 //! What live messages are compared with: the counts of held-out data and how much windows of it vary.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::copies::{Copies, distinct_by};
@@ -37,7 +39,22 @@ pub struct Baseline {
     pub null: Null,
     /// Counts of the distinct messages.
     pub counts: Counts,
+    /// The same of each source that has enough of them, where there is more than one source.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_source: BTreeMap<String, SourceBaseline>,
 }
+
+/// What is normal for one source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceBaseline {
+    /// Counts of its distinct messages.
+    pub counts: Counts,
+    /// How much windows of them vary.
+    pub null: Null,
+}
+
+/// Sources with a baseline of their own at most, those with most messages.
+const MOST_SOURCES: usize = 20;
 
 /// What a baseline belongs to: another model or tokenizer gives other scores and tokens for the same messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +65,18 @@ pub struct Identity {
     pub tokenizer_sha256: String,
     /// Version of the code that made it.
     pub code_version: String,
+}
+
+impl Identity {
+    /// Of a model and a tokenizer by the hashes of their files, and of this code.
+    #[must_use]
+    pub fn new(model_sha256: impl Into<String>, tokenizer_sha256: impl Into<String>) -> Self {
+        Self {
+            model_sha256: model_sha256.into(),
+            tokenizer_sha256: tokenizer_sha256.into(),
+            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
 }
 
 /// Why there is no usable baseline.
@@ -139,6 +168,7 @@ impl Baseline {
             span: time(readings.first()).zip(time(readings.last())),
             labelled: Labelled::of(truths, labels.len()),
             null: Null::of(&distinct, shape, unknown, settings),
+            by_source: by_source(&distinct, needed, shape, unknown, settings),
             labels,
             counts,
         })
@@ -216,11 +246,46 @@ impl Baseline {
         }) {
             return Err("it was labelled with another number of labels than it counts");
         }
-        if !self.null.is_complete() {
+        let parts = self.by_source.values();
+        if !self.null.is_complete() || parts.clone().any(|part| !part.null.is_complete()) {
             return Err("its null distributions are incomplete");
+        }
+        if parts
+            .clone()
+            .any(|part| part.counts.lengths.is_empty() || part.counts.shape() != self.shape)
+        {
+            return Err("the counts of its sources have another shape than it says");
         }
         Ok(())
     }
+}
+
+/// What is normal for each source with as many distinct readings as are `needed`; nothing where there is only one.
+fn by_source(
+    readings: &[&Reading],
+    needed: usize,
+    shape: Shape,
+    unknown: Option<u32>,
+    settings: &NullSettings,
+) -> BTreeMap<String, SourceBaseline> {
+    let mut sources: BTreeMap<&str, Vec<&Reading>> = BTreeMap::new();
+    for reading in readings {
+        sources.entry(&reading.source).or_default().push(reading);
+    }
+    if sources.len() < 2 {
+        return BTreeMap::new();
+    }
+    let mut largest: Vec<(&str, Vec<&Reading>)> = sources.into_iter().collect();
+    largest.retain(|(_, readings)| readings.len() >= needed);
+    largest.sort_by_key(|(_, readings)| std::cmp::Reverse(readings.len()));
+    largest.truncate(MOST_SOURCES);
+    let part = |(source, readings): (&str, Vec<&Reading>)| {
+        let mut counts = Counts::new(shape);
+        readings.iter().for_each(|reading| counts.add(reading));
+        let null = Null::of(&readings, shape, unknown, settings);
+        (source.to_owned(), SourceBaseline { counts, null })
+    };
+    largest.into_iter().map(part).collect()
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub struct DriftConfig {
     pub idle_seconds: u32,
     /// The false-alarm budget: where nothing changes, at most one alarm in so many windows.
     pub windows_per_false_alarm: u32,
+    /// The same for the test on labels: where nothing changes, at most one alarm in so many labelled messages.
+    pub labels_per_false_alarm: u32,
     /// A baseline for a model whose bundle has none, or another than the bundle's. Empty takes the bundle's.
     pub baseline: PathBuf,
     /// The topic for reports of alarms. Empty sends none.
@@ -51,6 +53,12 @@ impl DriftConfig {
             return Err(format!(
                 "[drift] windows_per_false_alarm is {}; it must be 10 or more",
                 self.windows_per_false_alarm
+            ));
+        }
+        if self.labels_per_false_alarm < 100 {
+            return Err(format!(
+                "[drift] labels_per_false_alarm is {}; it must be 100 or more",
+                self.labels_per_false_alarm
             ));
         }
         if self.idle_seconds == 0 || self.retention_days == 0 {

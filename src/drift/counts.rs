@@ -156,6 +156,17 @@ impl Counts {
     pub fn pieces(&self) -> u64 {
         self.tokens.iter().sum()
     }
+
+    /// The mean probability of the predicted label, to half the width of a bin; 0 without readings.
+    #[must_use]
+    pub fn mean_confidence(&self) -> f64 {
+        let middle = |bin: usize| (bin as f64 + 0.5) / BINS as f64;
+        let weighed = self.confidence.iter().enumerate();
+        let sum: f64 = weighed
+            .map(|(bin, &count)| middle(bin) * count as f64)
+            .sum();
+        sum / self.messages.max(1) as f64
+    }
 }
 
 fn bump(counts: &mut [u64], index: usize) {
@@ -210,6 +221,7 @@ mod tests {
             Reading {
                 time: 0,
                 print: Fingerprint { exact: 0, near: 0 },
+        author: None,
                 source: source.into(),
                 subject: "".into(),
                 label,

@@ -6,6 +6,7 @@ use super::baseline::Baseline;
 use super::copies::{Copies, distinct};
 use super::counts::Counts;
 use super::holm;
+use super::null::Null;
 use super::reading::Reading;
 use super::statistics::{Reference, Statistic};
 
@@ -55,10 +56,28 @@ pub fn examine(readings: &[Reading], baseline: &Baseline) -> Finding {
 /// Measures the counts of distinct readings, the copies among which are counted already.
 #[must_use]
 pub fn examine_counts(window: &Counts, copies: Copies, baseline: &Baseline) -> Finding {
+    examine_with(
+        window,
+        copies,
+        &baseline.counts,
+        &baseline.null,
+        baseline.unknown,
+    )
+}
+
+/// As [`examine_counts`], against a part of a baseline.
+#[must_use]
+pub fn examine_with(
+    window: &Counts,
+    copies: Copies,
+    reference: &Counts,
+    null: &Null,
+    unknown: Option<u32>,
+) -> Finding {
     let n = usize::try_from(window.messages).unwrap_or(usize::MAX);
-    let values = Reference::new(&baseline.counts, baseline.unknown).measure(window);
+    let values = Reference::new(reference, unknown).measure(window);
     let mut statistics = Statistic::ALL.map(|statistic| {
-        let null = baseline.null.quantiles(statistic, n);
+        let null = null.quantiles(statistic, n);
         Measured {
             statistic,
             value: values[statistic],

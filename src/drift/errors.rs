@@ -11,8 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::accuracy::EstimatedAccuracy;
-use super::proportion::{share, wilson};
+use super::measured::{Agreement, Measured, MeasuredAccuracy};
 
 /// The rises watched for: the shares of the answers right so far that turn wrong. A rise in between is seen by its neighbours.
 const RISES: [f64; 4] = [0.04, 0.08, 0.16, 0.32];
@@ -25,9 +24,49 @@ pub struct LabelledTest {
     error_rate: f64,
     run_length: f64,
     wealth: [f64; RISES.len()],
+    /// For each rise, since when it is most likely to have been there.
+    since: [Stretch; RISES.len()],
     observed: u64,
     errors: u64,
-    alarms: u64,
+}
+
+/// Labelled messages in a row, and how likely a rise makes them: the statistic of Page's test (1954), whose last zero is the most
+/// likely moment of the change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// How many times likelier than without the rise.
+    likelihood: f64,
+    /// When its first message was written, in milliseconds since 1970.
+    pub begun: i64,
+    /// Labelled messages.
+    pub observed: u64,
+    /// Wrong answers among them.
+    pub errors: u64,
+}
+
+impl Stretch {
+    /// How often the answers were right; their confidence is not kept.
+    #[must_use]
+    pub fn measured(&self) -> Measured {
+        Measured {
+            accuracy: MeasuredAccuracy::of(self.observed - self.errors, self.observed),
+            calibration: None,
+            agreement: Agreement::Unknown,
+        }
+    }
+
+    fn observe(&mut self, error: bool, factor: f64, at: i64) {
+        if self.likelihood <= 1.0 {
+            *self = Self {
+                likelihood: 1.0,
+                begun: at,
+                ..Self::default()
+            };
+        }
+        self.likelihood *= factor;
+        self.observed += 1;
+        self.errors += u64::from(error);
+    }
 }
 
 /// What a test says after a labelled message.
@@ -43,6 +82,10 @@ pub struct LabelledVerdict {
     pub observed: u64,
     /// Wrong answers among them.
     pub errors: u64,
+    /// The rise that explains them best: the error rate that it would be, and since when.
+    pub rate: f64,
+    /// The messages since then. Their share of errors is somewhat too high, since the beginning was chosen in view of them.
+    pub since: Stretch,
 }
 
 impl LabelledTest {
@@ -50,7 +93,7 @@ impl LabelledTest {
     /// labelled messages on average.
     ///
     /// The promise is kept as long as the chance of an error is at most `error_rate` for each message labelled. So where that
-    /// rate was itself measured on a sample, give the upper end of its interval ([`wilson`]), and have messages labelled that
+    /// rate was itself measured on a sample, give the upper end of its interval ([`wilson`](super::proportion::wilson)), and have messages labelled that
     /// were chosen by chance: those that the model is unsure of are wrong more often without any drift.
     #[must_use]
     pub fn new(error_rate: f64, run_length: f64) -> Self {
@@ -58,24 +101,26 @@ impl LabelledTest {
             error_rate: error_rate.clamp(RATES.0, RATES.1),
             run_length: run_length.max(1.0),
             wealth: [0.0; RISES.len()],
+            since: [Stretch::default(); RISES.len()],
             observed: 0,
             errors: 0,
-            alarms: 0,
         }
     }
 
-    /// Takes in whether the answer to the next labelled message was wrong.
-    pub fn observe(&mut self, error: bool) -> LabelledVerdict {
-        let base = self.error_rate;
-        for (wealth, rise) in self.wealth.iter_mut().zip(RISES) {
-            let risen = base + rise * (1.0 - base);
-            let factor = if error {
-                risen / base
-            } else {
-                (1.0 - risen) / (1.0 - base)
-            };
+    /// Takes in whether the answer to the next labelled message, written `at` so many milliseconds, was wrong.
+    pub fn observe(&mut self, error: bool, at: i64) -> LabelledVerdict {
+        let rates = RISES.map(|rise| self.error_rate + rise * (1.0 - self.error_rate));
+        let held = self.wealth.iter_mut().zip(&mut self.since);
+        for ((wealth, since), rate) in held.zip(rates) {
+            let factor = odds(error, self.error_rate, rate);
             *wealth = (*wealth + 1.0) * factor;
+            since.observe(error, factor, at);
         }
+        let likelier = |one: &(f64, Stretch), other: &(f64, Stretch)| {
+            one.1.likelihood.total_cmp(&other.1.likelihood)
+        };
+        let best = rates.into_iter().zip(self.since).max_by(likelier);
+        let (rate, since) = best.unwrap_or_default();
         self.observed += 1;
         self.errors += u64::from(error);
         let wealth = self.wealth.iter().sum::<f64>() / RISES.len() as f64;
@@ -85,206 +130,135 @@ impl LabelledTest {
             threshold: self.run_length,
             observed: self.observed,
             errors: self.errors,
+            rate,
+            since,
         };
         if verdict.risen {
-            self.alarms += 1;
-            self.restart();
+            *self = Self::new(self.error_rate, self.run_length);
         }
         verdict
     }
 
-    /// Forgets what was observed, as after a new model was put in place; the number of alarms stays.
-    pub fn restart(&mut self) {
-        self.wealth = [0.0; RISES.len()];
-        self.observed = 0;
-        self.errors = 0;
+    /// Whether it tests against this rate for this run length.
+    fn is_of(&self, error_rate: f64, run_length: f64) -> bool {
+        let other = Self::new(error_rate, run_length);
+        // Stored as text, a number may come back with another last digit.
+        let close = |one: f64, other: f64| (one / other - 1.0).abs() < 1e-9;
+        close(self.error_rate, other.error_rate) && close(self.run_length, other.run_length)
     }
+}
 
+/// How many times likelier an answer is at the error rate `now` than at `before`.
+fn odds(error: bool, before: f64, now: f64) -> f64 {
+    if error {
+        now / before
+    } else {
+        (1.0 - now) / (1.0 - before)
+    }
+}
+
+/// The test over time: an alarm opens once and stays open until a test of the same kind, turned round, finds the risen error rate
+/// too high.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ErrorWatch {
+    test: LabelledTest,
+    open: Option<Risen>,
     /// Alarms so far.
-    #[must_use]
-    pub fn alarms(&self) -> u64 {
-        self.alarms
-    }
+    opened: u64,
 }
 
-/// Accuracy measured on labels.
+/// An alarm that is open.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct MeasuredAccuracy {
-    /// Share of the labelled answers that were right; 0 without labels.
-    pub value: f64,
-    /// Lower end of its 95 % interval (Wilson 1927).
-    pub low: f64,
-    /// Upper end of its 95 % interval.
-    pub high: f64,
-    /// Labelled messages.
-    pub messages: u64,
+pub struct Risen {
+    /// The error rate that was taken for the risen one.
+    rate: f64,
+    /// The messages since the rise began, those after the alarm included.
+    pub since: Stretch,
+    /// Wealth of the bets on its being over.
+    relief: f64,
 }
 
-impl MeasuredAccuracy {
-    /// Of `messages` labelled ones, `right` were answered right.
+/// What a labelled message has changed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ErrorChange {
+    None,
+    /// The error rate has risen.
+    Opened(Risen),
+    /// It is back below the risen one.
+    Resolved(Risen),
+}
+
+/// A false end of an alarm may come this many times as often as a false alarm: it only has the next one begin earlier.
+const RELIEF: f64 = 10.0;
+
+impl ErrorWatch {
+    /// As [`LabelledTest::new`].
     #[must_use]
-    pub fn of(right: u64, messages: u64) -> Self {
-        let (low, high) = wilson(right, messages);
+    pub fn new(error_rate: f64, run_length: f64) -> Self {
         Self {
-            value: share(right, messages),
-            low,
-            high,
-            messages,
+            test: LabelledTest::new(error_rate, run_length),
+            open: None,
+            opened: 0,
         }
     }
 
-    /// Whether the accuracy estimated without labels can be believed in view of the labels.
-    ///
-    /// The difference of the two has the interval that Zou and Donner 2008 ("Construction of confidence limits about effect
-    /// measures: a general approach") put together from the two intervals: the distances from each value to the end that faces
-    /// the other, added as squares. Two overlapping intervals would be too lenient a test.
+    /// The same, begun anew where the rate or the run length is another one.
     #[must_use]
-    pub fn compare(&self, estimated: &EstimatedAccuracy) -> Agreement {
-        if self.messages == 0 || estimated.messages == 0 {
-            return Agreement::Unknown;
+    pub fn fitted(self, error_rate: f64, run_length: f64) -> Self {
+        if self.test.is_of(error_rate, run_length) {
+            return self;
         }
-        let above = estimated.value - self.value;
-        let (of_estimate, of_measure) = if above > 0.0 {
-            (estimated.value - estimated.low, self.high - self.value)
-        } else {
-            (estimated.high - estimated.value, self.value - self.low)
-        };
-        if above.abs() <= of_estimate.hypot(of_measure) {
-            Agreement::Agrees
-        } else if above > 0.0 {
-            Agreement::TooHigh
-        } else {
-            Agreement::TooLow
+        Self {
+            test: LabelledTest::new(error_rate, run_length),
+            ..self
         }
     }
-}
 
-/// How an accuracy estimated without labels compares with the labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Agreement {
-    /// There is nothing to compare.
-    Unknown,
-    /// No difference that chance does not explain.
-    Agrees,
-    /// The estimate is above the truth: the model is surer than right, as after concept drift.
-    TooHigh,
-    /// The estimate is below the truth.
-    TooLow,
+    /// Takes in whether the answer to the next labelled message, written `at` so many milliseconds, was wrong.
+    pub fn observe(&mut self, error: bool, at: i64) -> ErrorChange {
+        let base = self.test.error_rate;
+        let Some(risen) = &mut self.open else {
+            let verdict = self.test.observe(error, at);
+            if !verdict.risen {
+                return ErrorChange::None;
+            }
+            self.opened += 1;
+            let risen = Risen {
+                rate: verdict.rate,
+                since: verdict.since,
+                relief: 0.0,
+            };
+            self.open = Some(risen);
+            return ErrorChange::Opened(risen);
+        };
+        risen.since.observed += 1;
+        risen.since.errors += u64::from(error);
+        risen.relief = (risen.relief + 1.0) * odds(error, risen.rate, base);
+        if risen.relief < self.test.run_length / RELIEF {
+            return ErrorChange::None;
+        }
+        let over = *risen;
+        self.open = None;
+        ErrorChange::Resolved(over)
+    }
+
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Numbers the alarms of a model, from 1.
+    #[must_use]
+    pub fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// The error rate that is no alarm.
+    #[must_use]
+    pub fn reference(&self) -> f64 {
+        self.test.error_rate
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
-
-    use super::*;
-
-    /// Messages until the alarm when each is wrong with the probability given.
-    fn run(error_rate: f64, test: &mut LabelledTest, rng: &mut ChaCha8Rng) -> u64 {
-        for count in 1.. {
-            if test.observe(rng.random_bool(error_rate)).risen {
-                return count;
-            }
-        }
-        unreachable!()
-    }
-
-    #[test]
-    fn false_alarms_are_no_more_frequent_than_promised() {
-        let mut rng = ChaCha8Rng::seed_from_u64(21);
-        let mut test = LabelledTest::new(0.3, 500.0);
-        let runs = 400;
-        let total: u64 = (0..runs).map(|_| run(0.3, &mut test, &mut rng)).sum();
-        let mean = total as f64 / f64::from(runs);
-        // The standard error of the mean is about a twentieth of it.
-        assert!(mean > 500.0 * 0.85, "{mean}");
-        assert_eq!(test.alarms(), 400);
-    }
-
-    #[test]
-    fn ten_points_more_errors_are_seen_within_a_few_hundred_messages() {
-        let mut rng = ChaCha8Rng::seed_from_u64(22);
-        let delays: Vec<u64> = (0..50)
-            .map(|_| run(0.4, &mut LabelledTest::new(0.3, 10_000.0), &mut rng))
-            .collect();
-        let mean = delays.iter().sum::<u64>() as f64 / 50.0;
-        assert!((100.0..450.0).contains(&mean), "{mean}");
-    }
-
-    #[test]
-    fn a_falling_error_rate_is_no_alarm() {
-        let mut rng = ChaCha8Rng::seed_from_u64(23);
-        let mut test = LabelledTest::new(0.3, 1000.0);
-        let alarms = (0..20_000).filter(|_| test.observe(rng.random_bool(0.2)).risen);
-        assert_eq!(alarms.count(), 0);
-    }
-
-    #[test]
-    fn after_an_alarm_the_test_begins_anew() {
-        let mut test = LabelledTest::new(0.1, 100.0);
-        let alarm = (0..100)
-            .map(|_| test.observe(true))
-            .find(|v| v.risen)
-            .unwrap();
-        assert!(alarm.wealth >= alarm.threshold && alarm.errors == alarm.observed);
-        let next = test.observe(false);
-        assert_eq!((next.observed, next.errors, next.risen), (1, 0, false));
-    }
-
-    #[test]
-    fn a_baseline_without_errors_can_be_watched() {
-        let mut test = LabelledTest::new(0.0, 1e6);
-        let wealth = test.observe(false).wealth;
-        assert!(wealth.is_finite() && wealth > 0.0);
-        assert!((0..20).any(|_| test.observe(true).risen));
-    }
-
-    #[test]
-    fn an_estimate_agrees_with_labels_unless_their_distance_is_beyond_chance() {
-        let estimated = EstimatedAccuracy {
-            value: 0.8,
-            low: 0.77,
-            high: 0.83,
-            messages: 500,
-        };
-        let verdicts = [(0, 0), (156, 200), (144, 200), (190, 200)]
-            .map(|(right, labelled)| MeasuredAccuracy::of(right, labelled).compare(&estimated));
-        assert_eq!(
-            verdicts,
-            [
-                Agreement::Unknown,
-                Agreement::Agrees,
-                Agreement::TooHigh,
-                Agreement::TooLow
-            ]
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn a_test_that_was_stored_goes_on_as_if_it_had_not_been(errors in prop::collection::vec(any::<bool>(), 1..80), at in 0_usize..80) {
-            let mut test = LabelledTest::new(0.25, 50.0);
-            let mut stored = test.clone();
-            for (index, &error) in errors.iter().enumerate() {
-                if index == at {
-                    stored = serde_json::from_str(&serde_json::to_string(&stored).unwrap()).unwrap();
-                }
-                let (one, other) = (test.observe(error), stored.observe(error));
-                prop_assert_eq!((one.risen, one.errors, one.observed), (other.risen, other.errors, other.observed));
-                prop_assert!((one.wealth / other.wealth - 1.0).abs() < 1e-9);
-            }
-        }
-
-        #[test]
-        fn no_bet_gains_on_average_at_the_baseline_rate(rate in 0.01_f64..0.9, before in 0.0_f64..90.0) {
-            let mean = |error: bool| {
-                let mut test = LabelledTest::new(rate, 1e12);
-                test.wealth = [before; RISES.len()];
-                test.observe(error).wealth
-            };
-            let expected = rate * mean(true) + (1.0 - rate) * mean(false);
-            prop_assert!((expected / (before + 1.0) - 1.0).abs() < 1e-9);
-        }
-    }
-}
+mod tests;

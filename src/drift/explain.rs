@@ -117,10 +117,6 @@ fn tokens(
     reference: &Counts,
     limit: usize,
 ) -> Vec<TokenMove> {
-    let (now, before) = (counts.pieces() as f64, reference.pieces() as f64);
-    if now == 0.0 || before == 0.0 {
-        return Vec::new();
-    }
     let mut messages: HashMap<u32, u64> = HashMap::new();
     for reading in window {
         let mut distinct = reading.tokens.clone();
@@ -130,33 +126,61 @@ fn tokens(
             *messages.entry(token).or_default() += 1;
         }
     }
+    let (moved, whole) = moved(counts, reference);
+    let mut moves: Vec<TokenMove> = moved
+        .into_iter()
+        .map(|moved| TokenMove {
+            token: moved.token,
+            contribution: moved.contribution,
+            part: moved.contribution.abs() / whole,
+            count: moved.count,
+            expected: moved.expected,
+            messages: messages.get(&moved.token).copied().unwrap_or(0),
+            examples: Vec::new(),
+        })
+        .filter(|moved| moved.contribution < 0.0 || moved.messages > 1 || window.len() == 1)
+        .collect();
+    moves.sort_by(|a, b| f64::total_cmp(&b.contribution.abs(), &a.contribution.abs()));
+    moves.truncate(limit);
+    give_examples(window, &mut moves);
+    moves
+}
+
+/// A token's part in the difference of two vocabularies, as far as counts alone tell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moved {
+    pub token: u32,
+    /// As in [`TokenMove`].
+    pub contribution: f64,
+    pub count: u64,
+    /// How often it would occur if it did as in the reference.
+    pub expected: f64,
+}
+
+/// Every token whose use has changed, by its id, and the whole G²; nothing where one of the two has no tokens.
+#[must_use]
+pub fn moved(counts: &Counts, reference: &Counts) -> (Vec<Moved>, f64) {
+    let (now, before) = (counts.pieces() as f64, reference.pieces() as f64);
     let mut moves = Vec::new();
     let mut whole = 0.0;
+    if now == 0.0 || before == 0.0 {
+        return (moves, whole);
+    }
     for (token, (&count, &old)) in (0_u32..).zip(counts.tokens.iter().zip(&reference.tokens)) {
         let (a, b) = (count as f64, old as f64);
         let size = part(a, b, now, before);
         whole += size;
         let expected = now * b / before;
-        let occurs = messages.get(&token).copied().unwrap_or(0);
-        if size > 0.0 && (a < expected || occurs > 1 || window.len() == 1) {
-            moves.push(TokenMove {
+        if size > 0.0 {
+            moves.push(Moved {
                 token,
                 contribution: if a < expected { -size } else { size },
-                part: 0.0,
                 count,
                 expected,
-                messages: occurs,
-                examples: Vec::new(),
             });
         }
     }
-    moves.sort_by(|a, b| f64::total_cmp(&b.contribution.abs(), &a.contribution.abs()));
-    moves.truncate(limit);
-    for one in &mut moves {
-        one.part = one.contribution.abs() / whole;
-    }
-    give_examples(window, &mut moves);
-    moves
+    (moves, whole)
 }
 
 /// What a token with these counts in texts of these lengths adds to G².

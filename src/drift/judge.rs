@@ -10,10 +10,12 @@ use super::counts::Counts;
 use super::detector::{Finding, examine_counts};
 use super::explain::{Explanation, explain};
 use super::labelled::Labelled;
+use super::measured::{Answer, Measured};
 use super::reading::Reading;
 use super::rule::{Change, Rule, Verdict, Watch};
 use super::severity::{self, Decision, Settings, ShiftSize, Situation};
 use super::shift::{self, LabelShift};
+use super::sources::{self, SourceFinding};
 use super::statistics::Statistic;
 
 /// Tokens that an explanation names.
@@ -27,8 +29,12 @@ pub struct Judged {
     pub change: Change,
     /// The counters of its distinct messages.
     pub counts: Counts,
+    /// Each source by itself; these decide no alarm.
+    pub sources: Vec<SourceFinding>,
     /// What is estimated of its labels, in every window.
     pub estimates: Estimates,
+    /// What labels say, where messages of the window have some by now.
+    pub measured: Option<Measured>,
     /// Where an alarm was opened: what it means and what moved.
     pub alarm: Option<Alarm>,
 }
@@ -40,6 +46,8 @@ pub struct Estimates {
     pub shift: Option<LabelShift>,
     /// How often the model is right now.
     pub accuracy: Option<EstimatedAccuracy>,
+    /// The recall of each label now, averaged over the labels.
+    pub macro_recall: Option<EstimatedAccuracy>,
     /// Points of accuracy lost since the baseline.
     pub loss: Option<accuracy::Loss>,
 }
@@ -50,6 +58,18 @@ pub struct Alarm {
     #[serde(flatten)]
     pub decision: Decision,
     pub explanation: Explanation,
+    /// What was decided on, for when labels tell more.
+    #[serde(skip)]
+    pub situation: Situation,
+}
+
+/// What labels say of a window when it is judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Evidence<'a> {
+    /// The answers to its labelled messages, of those that were chosen by chance.
+    pub answers: &'a [Answer],
+    /// The sequential test on labelled messages has an alarm open.
+    pub errors_risen: bool,
 }
 
 /// Judges a model's windows, one after the other.
@@ -77,22 +97,54 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges the next window; `watch` is what is remembered from one to the next.
-    pub fn judge(&self, readings: &[Reading], watch: &mut Watch) -> Judged {
+    pub fn judge(&self, readings: &[Reading], evidence: Evidence<'_>, watch: &mut Watch) -> Judged {
         let kept = distinct(readings);
         let mut counts = Counts::new(self.baseline.shape);
         kept.iter().for_each(|reading| counts.add(reading));
         let finding = examine_counts(&counts, Copies::among(readings), self.baseline);
         let (verdict, change) = watch.observe(&self.rule, finding.p);
         let estimates = self.estimate(&kept);
-        let alarm = (change == Change::Opened).then(|| self.explain(&kept, &finding, &estimates));
+        let measured = Measured::of(evidence.answers, estimates.accuracy.as_ref());
+        let alarm = (change == Change::Opened).then(|| {
+            let mut alarm = self.explain(&kept, &finding, &estimates);
+            alarm.situation.errors_fired = evidence.errors_risen;
+            if let Some(measured) = &measured {
+                alarm.situation = self.with_labels(alarm.situation, measured);
+            }
+            alarm.decision = self.decide(&alarm.situation);
+            alarm
+        });
         Judged {
             finding,
             verdict,
             change,
             counts,
+            sources: sources::by_source(readings, self.baseline, self.rule.single),
             estimates,
+            measured,
             alarm,
         }
+    }
+
+    /// The situation with what labels say, as far as they are enough to tell.
+    #[must_use]
+    pub fn with_labels(&self, situation: Situation, measured: &Measured) -> Situation {
+        let known = self.baseline.labelled.as_ref();
+        let loss = known.and_then(|labelled| {
+            let baseline = labelled.accuracy();
+            measured.accuracy.telling_loss(baseline, self.settings.high)
+        });
+        Situation {
+            measured: loss.or(situation.measured),
+            calibration: loss.and(measured.calibration).or(situation.calibration),
+            ..situation
+        }
+    }
+
+    /// What a situation means.
+    #[must_use]
+    pub fn decide(&self, situation: &Situation) -> Decision {
+        severity::decide(situation, &self.settings)
     }
 
     fn estimate(&self, kept: &[&Reading]) -> Estimates {
@@ -109,22 +161,24 @@ impl<'a> Judge<'a> {
         let believed = shift
             .as_ref()
             .filter(|shift| size(shift, labelled).is_believed(&self.settings));
-        let confidences: Vec<f32> = kept
+        let rows: Vec<(usize, Vec<f32>)> = kept
             .iter()
             .map(|reading| {
-                let own = reading.probabilities.get(reading.label).copied();
-                let corrected = believed.and_then(|shift| {
-                    let corrected =
-                        shift::correct(&reading.probabilities, &labelled.priors, &shift.shares);
-                    corrected.get(reading.label).map(|&p| p as f32)
+                let own = &reading.probabilities;
+                let corrected = believed.map(|shift| {
+                    let corrected = shift::correct(own, &labelled.priors, &shift.shares);
+                    corrected.into_iter().map(|p| p as f32).collect()
                 });
-                corrected.or(own).unwrap_or(0.0)
+                (reading.label, corrected.unwrap_or_else(|| own.clone()))
             })
             .collect();
-        let accuracy = accuracy::estimate(confidences, error);
+        let confidence = |(label, row): &(usize, Vec<f32>)| row.get(*label).copied().unwrap_or(0.0);
+        let accuracy = accuracy::estimate(rows.iter().map(confidence), error);
+        let rows = rows.iter().map(|(label, row)| (*label, &**row));
         Estimates {
             loss: accuracy.map(|now| now.expected_loss(labelled.accuracy())),
             accuracy,
+            macro_recall: accuracy::macro_recall(rows, self.baseline.shape.labels),
             shift,
         }
     }
@@ -163,8 +217,9 @@ impl<'a> Judge<'a> {
             one_subject: explanation.one_subject(),
         };
         Alarm {
-            decision: severity::decide(&situation, &self.settings),
+            decision: self.decide(&situation),
             explanation,
+            situation,
         }
     }
 }
@@ -174,24 +229,22 @@ fn size(shift: &LabelShift, labelled: &Labelled) -> ShiftSize {
     ShiftSize {
         points: shift.points_from(&labelled.priors),
         significant: shift.is_significant(&labelled.priors),
-        condition: shift.condition,
+        // JSON knows no infinity.
+        condition: shift.condition.min(f64::MAX),
         converged: shift.converged,
     }
 }
 
-/// What was found in a window, for programs: `messages`, `distinct`, `verdict`, `p`, `foremost`, the `statistics` by name, the
-/// `classes` by label, the estimates, and where an alarm was opened, `alarm`. `token` names a token.
-#[must_use]
-pub fn describe(
-    judged: &Judged,
+/// `p`, `foremost`, the `statistics` by name and the shares of the `classes` by label.
+pub(super) fn describe_finding(
+    finding: &Finding,
     labels: &[String],
-    token: &impl Fn(u32) -> Option<String>,
-) -> Value {
-    let finding = &judged.finding;
-    let total = judged.counts.messages.max(1) as f64;
-    let classes: Map<String, Value> = labels
+    classes: &[u64],
+) -> Map<String, Value> {
+    let total = classes.iter().sum::<u64>().max(1) as f64;
+    let shares: Map<String, Value> = labels
         .iter()
-        .zip(&judged.counts.classes)
+        .zip(classes)
         .map(|(label, &count)| (label.clone(), json!(count as f64 / total)))
         .collect();
     let statistics: Map<String, Value> = finding
@@ -204,6 +257,27 @@ pub fn describe(
             (measured.statistic.name().to_owned(), said)
         })
         .collect();
+    let said = [
+        ("p", json!(finding.p)),
+        ("foremost", json!(finding.leading.map(Statistic::name))),
+        ("statistics", Value::Object(statistics)),
+        ("classes", Value::Object(shares)),
+    ];
+    said.into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// What was found in a window, for programs: `messages`, `distinct`, `verdict`, `p`, `foremost`, the `statistics` by name, the
+/// `classes` by label, the `sources` with their messages and `by_source` with their findings, the estimates, what was `measured` on labels, and where an alarm was opened, `alarm`. `token` names a token.
+#[must_use]
+pub fn describe(
+    judged: &Judged,
+    labels: &[String],
+    token: &impl Fn(u32) -> Option<String>,
+) -> Value {
+    let finding = &judged.finding;
+    let total = judged.counts.messages.max(1) as f64;
     let mut described = json!({
         "messages": finding.messages,
         "distinct": finding.n,
@@ -211,14 +285,15 @@ pub fn describe(
         "near_copies": finding.messages - finding.copies.near,
         "verdict": judged.verdict,
         "change": judged.change,
-        "p": finding.p,
-        "foremost": finding.leading.map(Statistic::name),
-        "statistics": statistics,
-        "classes": classes,
-        "truncated": judged.counts.truncated as f64 / total,
-        "sources": judged.counts.sources,
-        "estimates": judged.estimates,
     });
+    if let Some(described) = described.as_object_mut() {
+        described.extend(describe_finding(finding, labels, &judged.counts.classes));
+    }
+    described["truncated"] = json!(judged.counts.truncated as f64 / total);
+    described["sources"] = json!(judged.counts.sources);
+    described["by_source"] = sources::describe(&judged.sources, labels);
+    described["estimates"] = json!(judged.estimates);
+    described["measured"] = json!(judged.measured);
     if let Some(alarm) = &judged.alarm {
         let mut said = json!(alarm);
         if let Some(tokens) = said["explanation"]["tokens"].as_array_mut() {

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::accuracy::CalibrationError;
+use super::proportion::{share, wilson};
 use super::reading::Reading;
 
 /// Bins of equal width in which confidence is compared with accuracy (Guo et al. 2017).
-pub const BINS: usize = 15;
+const BINS: usize = 15;
 
 /// What labelled held-out readings say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,21 +21,8 @@ pub struct Labelled {
     pub bias: f64,
     /// Standard error of that mean.
     pub standard_error: f64,
-    /// The reliability diagram: [`BINS`] bins of the predicted label's probability.
-    pub calibration: Vec<Reliability>,
-    /// Expected calibration error: the mean distance between confidence and accuracy (Naeini et al. 2015).
+    /// Expected calibration error: the mean distance between confidence and accuracy over bins of equal width (Naeini et al. 2015).
     pub ece: f64,
-}
-
-/// One bin of a reliability diagram.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Reliability {
-    /// Readings in it.
-    pub count: u64,
-    /// Their mean confidence; 0 without readings.
-    pub confidence: f64,
-    /// Share of them that were right; 0 without readings.
-    pub accuracy: f64,
 }
 
 impl Labelled {
@@ -45,7 +33,8 @@ impl Labelled {
         labels: usize,
     ) -> Option<Self> {
         let mut confusion = vec![vec![0_u64; labels]; labels];
-        let mut bins = vec![Reliability::default(); BINS];
+        // In each bin, how often the answers were right less how sure the model was of them.
+        let mut gaps = [0.0_f64; BINS];
         let mut priors = vec![0.0; labels];
         let mut answers = Vec::new();
         for (reading, truth) in readings {
@@ -59,22 +48,15 @@ impl Labelled {
                 *prior += f64::from(p);
             }
             let confidence = f64::from(confidence.unwrap_or(0.0));
-            let bin = &mut bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
-            bin.count += 1;
-            bin.confidence += confidence;
-            bin.accuracy += f64::from(u8::from(truth == reading.label));
+            let bin = ((confidence * BINS as f64) as usize).min(BINS - 1);
+            gaps[bin] += f64::from(u8::from(truth == reading.label)) - confidence;
         }
         let total: u64 = confusion.iter().flatten().sum();
         if total == 0 {
             return None;
         }
         let total = total as f64;
-        let gaps = bins.iter().map(|bin| (bin.confidence - bin.accuracy).abs());
-        let ece = gaps.sum::<f64>() / total;
-        for bin in bins.iter_mut().filter(|bin| bin.count > 0) {
-            bin.confidence /= bin.count as f64;
-            bin.accuracy /= bin.count as f64;
-        }
+        let ece = gaps.iter().map(|gap| gap.abs()).sum::<f64>() / total;
         let certainty: f64 = priors.iter().sum();
         priors.iter_mut().for_each(|prior| *prior /= certainty);
         let error = CalibrationError::of(answers);
@@ -83,7 +65,6 @@ impl Labelled {
             bias: error.map_or(0.0, |error| error.bias),
             standard_error: error.map_or(1.0, |error| error.standard_error),
             confusion,
-            calibration: bins,
             ece,
         })
     }
@@ -91,11 +72,22 @@ impl Labelled {
     /// Share of the readings whose prediction was right.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
-        let right: u64 = (0..self.confusion.len())
-            .map(|label| self.confusion[label][label])
-            .sum();
-        let total: u64 = self.confusion.iter().flatten().sum();
-        right as f64 / total.max(1) as f64
+        let (right, total) = self.right();
+        share(right, total)
+    }
+
+    /// The error rate that the readings allow for: the upper end of its 95 % interval.
+    #[must_use]
+    pub fn most_errors(&self) -> f64 {
+        let (right, total) = self.right();
+        wilson(total - right, total).1
+    }
+
+    /// Readings whose prediction was right, and all.
+    #[must_use]
+    pub fn right(&self) -> (u64, u64) {
+        let right = (0..self.confusion.len()).map(|label| self.confusion[label][label]);
+        (right.sum(), self.confusion.iter().flatten().sum())
     }
 }
 
@@ -125,9 +117,8 @@ mod tests {
         assert!((labelled.bias + 0.15).abs() < 1e-6, "{labelled:?}");
         assert!((labelled.standard_error - 0.25).abs() < 1e-6);
         assert!((labelled.ece - 0.15).abs() < 1e-6);
-        let bin = labelled.calibration[13];
-        assert_eq!((bin.count, bin.accuracy), (4, 0.75));
-        assert!((bin.confidence - 0.9).abs() < 1e-6);
+        assert_eq!(labelled.right(), (3, 4));
+        assert!((0.69..0.71).contains(&labelled.most_errors()));
     }
 
     #[test]

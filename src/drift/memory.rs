@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use prost::Message;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use super::errors::ErrorWatch;
 use super::pane::{self, PaneError};
 use super::reading::Reading;
 use super::rule::Watch;
+use super::severity::Situation;
 use super::windows::Snapshot;
 use crate::record::{Origin, TopicPartition};
 
@@ -17,6 +21,10 @@ pub struct Memory {
     pub watch: Watch,
     /// The number and the earliest event time of the window that opened the alarm.
     pub since: Option<(u64, i64)>,
+    /// What was decided on when it was opened.
+    pub situation: Option<Situation>,
+    /// The test on labelled messages, where there were any.
+    pub errors: Option<ErrorWatch>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -49,6 +57,11 @@ struct MemoryBytes {
     first: Option<i64>,
     #[prost(int64, optional, tag = "13")]
     last: Option<i64>,
+    /// As JSON.
+    #[prost(string, optional, tag = "14")]
+    situation: Option<String>,
+    #[prost(string, optional, tag = "15")]
+    errors: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -125,6 +138,8 @@ impl Memory {
             since: self.since.map(|(number, time)| SinceBytes { number, time }),
             first: bounds.map(|(first, _)| first),
             last: bounds.map(|(_, last)| last),
+            situation: self.situation.as_ref().and_then(written),
+            errors: self.errors.as_ref().and_then(written),
         }
         .encode_to_vec()
     }
@@ -185,8 +200,19 @@ impl Memory {
                 calm: kept.calm,
             },
             since: kept.since.map(|since| (since.number, since.time)),
+            situation: read(kept.situation)?,
+            errors: read(kept.errors)?,
         })
     }
+}
+
+fn written(value: &impl Serialize) -> Option<String> {
+    serde_json::to_string(value).ok()
+}
+
+fn read<T: DeserializeOwned>(json: Option<String>) -> Result<Option<T>, PaneError> {
+    let value = json.map(|json| serde_json::from_str(&json)).transpose();
+    value.map_err(|error| PaneError(error.to_string()))
 }
 
 /// The index of a message's partition, which is added where it is missing.
@@ -221,6 +247,7 @@ mod tests {
             let reading = Reading {
                 time,
                 print: Fingerprint::of("x"),
+                author: None,
                 source: "twitter".into(),
                 subject: "".into(),
                 label: 1,
@@ -248,6 +275,12 @@ mod tests {
                 calm: 2,
             },
             since: Some((10, -1)),
+            situation: Some(Situation {
+                labels_fired: true,
+                one_subject: Some(0.25),
+                ..Situation::default()
+            }),
+            errors: Some(ErrorWatch::new(0.25, 100.0)),
         };
         assert_eq!(Memory::decode(&memory.encode()).unwrap(), memory);
         assert_eq!(Memory::decode(&[]).unwrap(), Memory::default());

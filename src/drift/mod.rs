@@ -21,6 +21,7 @@ pub mod holm;
 pub mod judge;
 pub mod labelled;
 pub mod matrix;
+pub mod measured;
 pub mod memory;
 pub mod null;
 pub mod packed;
@@ -31,6 +32,7 @@ pub mod reading;
 pub mod rule;
 pub mod severity;
 pub mod shift;
+pub mod sources;
 pub mod statistics;
 #[cfg(test)]
 mod synthetic;

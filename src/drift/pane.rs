@@ -78,6 +78,8 @@ struct Row {
     words: u32,
     #[prost(bool, tag = "11")]
     truncated: bool,
+    #[prost(fixed64, optional, tag = "12")]
+    author: Option<u64>,
 }
 
 impl Row {
@@ -98,6 +100,7 @@ impl Row {
             tokens: reading.tokens.clone(),
             words: reading.words,
             truncated: reading.truncated,
+            author: reading.author,
         }
     }
 
@@ -125,6 +128,7 @@ impl Row {
             tokens: self.tokens,
             words: self.words,
             truncated: self.truncated,
+            author: self.author,
         };
         Ok((self.offset, reading))
     }
@@ -157,6 +161,7 @@ mod tests {
         Reading {
             time: 1_446_000_000_123,
             print: Fingerprint::of(text),
+            author: Some(7),
             source: source.into(),
             subject: "Delta".into(),
             label: 2,

@@ -13,6 +13,8 @@ pub struct Reading {
     pub time: i64,
     /// What the text is, and what it is but for case, links, mentions, numbers and punctuation.
     pub print: Fingerprint,
+    /// Tells its author from others; none where the message does not say who wrote it.
+    pub author: Option<u64>,
     /// The platform or feed; empty where the message does not say.
     pub source: Arc<str>,
     /// What the message is about; empty where it does not say.
@@ -35,6 +37,7 @@ pub struct Described<'a> {
     pub text: &'a str,
     /// When it was written, in milliseconds since 1970.
     pub time: i64,
+    pub author: Option<&'a str>,
     pub source: Option<&'a str>,
     pub subject: Option<&'a str>,
 }
@@ -56,6 +59,7 @@ impl Reading {
         Self {
             time: message.time,
             print: Fingerprint::of(message.text),
+            author: message.author.map(hash),
             source: Arc::from(message.source.unwrap_or_default()),
             subject: Arc::from(message.subject.unwrap_or_default()),
             label: prediction.label,

@@ -65,7 +65,7 @@ fn run_length(single: f64, double: f64) -> f64 {
 }
 
 /// What a window says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// No alarm is open.
@@ -74,6 +74,28 @@ pub enum Verdict {
     Unknown,
     /// An alarm is open.
     Drift,
+}
+
+impl Verdict {
+    /// As it is told, counted and kept.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Unknown => "unknown",
+            Self::Drift => "drift",
+        }
+    }
+
+    /// The one of this name; `Unknown` where there is none.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        let named = |verdict: &Self| verdict.as_str() == name;
+        [Self::Ok, Self::Drift]
+            .into_iter()
+            .find(named)
+            .unwrap_or(Self::Unknown)
+    }
 }
 
 /// What a window changed.

@@ -85,6 +85,7 @@ impl Feed {
                 exact: rng.random(),
                 near: rng.random(),
             },
+            author: None,
             source: "x".into(),
             subject: "".into(),
             label,

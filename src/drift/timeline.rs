@@ -2,21 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rule::Verdict;
+
 pub mod axis;
 pub mod svg;
 pub mod terminal;
-
-/// What was found of a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mark {
-    /// No drift.
-    Ok,
-    /// Too little to say.
-    Unknown,
-    /// Drift.
-    Drift,
-}
 
 /// A window as it is drawn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,7 +20,7 @@ pub struct Point {
     /// The p-value of its difference from the reference, if it was tested.
     pub p: Option<f64>,
     /// What was found.
-    pub verdict: Mark,
+    pub verdict: Verdict,
     /// Share of each label, in the labels' order.
     pub shares: Vec<f64>,
     /// An alarm was opened on it.
@@ -70,7 +60,7 @@ struct Column {
     to: i64,
     messages: u64,
     digits: Option<f64>,
-    verdict: Mark,
+    verdict: Verdict,
     shares: Option<Vec<f64>>,
     alarm_opened: bool,
     /// An alarm was open in it: opened in it or before, and no window since was found to be without drift.
@@ -94,7 +84,7 @@ fn columns(points: &[Point], labels: usize, most: usize) -> Vec<Column> {
     let (mut open, mut last_slot, mut reached) = (false, None, i64::MIN);
     for point in &ordered {
         let begins = point.alarm_opened;
-        open = begins || (open && point.verdict != Mark::Ok);
+        open = begins || (open && point.verdict != Verdict::Ok);
         let mut column = column(point, labels, open);
         column.from = column.start.max(reached);
         column.to = column.end.max(column.from);

@@ -1,8 +1,7 @@
 //! Which readings belong to which window.
 //!
 //! Messages of several partitions, read by several instances, arrive in an order that says little. So they wait until a
-//! watermark has passed them (Akidau et al. 2015, "The Dataflow Model", section 2.3: here the event time up to which every
-//! partition has been heard, less an allowed lateness), and leave in the order of their event times. Equal times go by topic,
+//! watermark has passed them, and leave in the order of their event times. Equal times go by topic,
 //! partition and offset, so the windows of a stream do not depend on who has read which part of it. What comes later than the
 //! watermark is not lost: it belongs to the window that is open then.
 
@@ -10,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::reading::Reading;
 use crate::record::{Origin, TopicPartition};
+use crate::watermark::Watermark;
 
 /// Readings that wait at most; beyond, the earliest leave whatever the watermark says.
 const MOST_PENDING: usize = 200_000;
@@ -42,15 +42,6 @@ pub struct Window {
     pub late: u64,
 }
 
-/// How far a partition has been heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Progress {
-    /// The latest event time; none before the first message.
-    newest: Option<i64>,
-    /// When something was heard of it last, by the clock of whoever listens.
-    heard: i64,
-}
-
 /// The windows of one model, being made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assembly {
@@ -61,7 +52,8 @@ pub struct Assembly {
     bounds: Option<(i64, i64)>,
     /// Among the open ones, those that came late.
     late: u64,
-    progress: BTreeMap<TopicPartition, Progress>,
+    heard: Watermark,
+    /// The event time up to which readings have left.
     watermark: i64,
     number: u64,
 }
@@ -85,17 +77,17 @@ impl Assembly {
     #[must_use]
     pub fn new(settings: WindowSettings, remembered: Snapshot, now: i64) -> Self {
         let key = |(origin, reading): (Origin, Reading)| ((reading.time, origin), reading);
-        let progress = |(partition, newest)| {
-            let newest = Some(newest);
-            (partition, Progress { newest, heard: now })
-        };
+        let mut heard = Watermark::new(settings.lateness, settings.idle);
+        for (partition, newest) in &remembered.newest {
+            heard.hear(partition, *newest, now);
+        }
         Self {
             settings,
             pending: remembered.pending.into_iter().map(key).collect(),
             bounds: remembered.bounds,
             open: remembered.open,
             late: remembered.late,
-            progress: remembered.newest.into_iter().map(progress).collect(),
+            heard,
             watermark: remembered.watermark.unwrap_or(i64::MIN),
             number: remembered.number,
         }
@@ -114,9 +106,9 @@ impl Assembly {
             late: self.late,
             bounds: self.bounds,
             newest: self
-                .progress
-                .iter()
-                .filter_map(|(partition, progress)| Some((partition.clone(), progress.newest?)))
+                .heard
+                .each_newest()
+                .map(|(partition, newest)| (partition.clone(), newest))
                 .collect(),
             watermark: (self.watermark > i64::MIN).then_some(self.watermark),
             number: self.number,
@@ -125,29 +117,19 @@ impl Assembly {
 
     /// There is such a partition: it is waited for, unless it stays silent.
     pub fn expect(&mut self, partition: &TopicPartition, now: i64) {
-        self.progress.entry(partition.clone()).or_insert(Progress {
-            newest: None,
-            heard: now,
-        });
+        self.heard.expect(partition, now);
     }
 
     /// Takes a reading in; `now` is the time of its arrival.
     pub fn push(&mut self, origin: Origin, reading: Reading, now: i64) {
-        let progress = self
-            .progress
-            .entry(origin.topic_partition())
-            .or_insert(Progress {
-                newest: None,
-                heard: now,
-            });
-        progress.heard = now;
-        progress.newest = progress.newest.max(Some(reading.time));
+        self.heard
+            .hear(&origin.topic_partition(), reading.time, now);
         self.pending.insert((reading.time, origin), reading);
     }
 
     /// Closes every window that is complete at the time `now`.
     pub fn close(&mut self, now: i64) -> Vec<Window> {
-        let due = self.due(now);
+        let due = self.heard.due(now);
         let mut closed = Vec::new();
         while let Some(entry) = self.pending.first_entry() {
             let &(time, _) = entry.key();
@@ -161,7 +143,7 @@ impl Assembly {
         }
         self.watermark = self
             .watermark
-            .max(due.min(self.newest().unwrap_or(i64::MIN)));
+            .max(due.min(self.heard.newest().unwrap_or(i64::MIN)));
         closed
     }
 
@@ -187,33 +169,16 @@ impl Assembly {
         self.pending.len() + self.open.len()
     }
 
+    /// The number of the window that is open.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// When anything was heard last.
     #[must_use]
     pub fn heard(&self) -> Option<i64> {
-        self.progress.values().map(|progress| progress.heard).max()
-    }
-
-    /// Up to which event time readings may leave.
-    fn due(&self, now: i64) -> i64 {
-        let listened = self
-            .progress
-            .values()
-            .filter(|progress| now - progress.heard < self.settings.idle);
-        let newest = listened.map(|progress| progress.newest);
-        match newest.min() {
-            // Everybody is silent: nothing is to be waited for.
-            None => i64::MAX,
-            // A partition that has not begun yet is waited for.
-            Some(None) => i64::MIN,
-            Some(Some(newest)) => newest.saturating_sub(self.settings.lateness),
-        }
-    }
-
-    fn newest(&self) -> Option<i64> {
-        self.progress
-            .values()
-            .filter_map(|progress| progress.newest)
-            .max()
+        self.heard.heard()
     }
 
     /// Puts a reading into the open window; the window that this closes, if it does.

@@ -1,6 +1,7 @@
 //! The values of labels that are known beforehand.
 
 use super::declare::Label;
+use crate::labels::LabelFault;
 use crate::record::DeadReason;
 
 /// Where a chunk spends its time.
@@ -80,6 +81,14 @@ impl Label for Target {
 
 impl Label for DeadReason {
     const ALL: &'static [Self] = &DeadReason::ALL;
+
+    fn value(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Label for LabelFault {
+    const ALL: &'static [Self] = &LabelFault::ALL;
 
     fn value(self) -> &'static str {
         self.as_str()

@@ -213,6 +213,12 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The SHA-256 of one of its files, in hexadecimal; empty where it names no such file.
+    #[must_use]
+    pub fn sha256(&self, file: &str) -> &str {
+        self.files.get(file).map_or("", String::as_str)
+    }
+
     /// Says what makes this manifest unusable, if anything does.
     fn check(&self) -> Result<(), String> {
         if self.format != FORMAT {

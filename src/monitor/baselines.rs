@@ -30,10 +30,10 @@ pub enum BaselineFault {
 /// # Errors
 /// The file is missing, is no baseline, or was made for another model.
 pub fn of_bundle(bundle: &Bundle, given: &Path) -> Result<Option<Baseline>, BaselineFault> {
-    let files = &bundle.manifest.files;
+    let manifest = &bundle.manifest;
     let path = if given != Path::new("") {
         given.to_owned()
-    } else if files.contains_key(BASELINE_FILE) {
+    } else if manifest.files.contains_key(BASELINE_FILE) {
         bundle.file(BASELINE_FILE)
     } else {
         return Ok(None);
@@ -42,9 +42,8 @@ pub fn of_bundle(bundle: &Bundle, given: &Path) -> Result<Option<Baseline>, Base
         path: path.clone(),
         source,
     })?;
-    let hash = |name: &str| files.get(name).map_or("", String::as_str);
     let opened = Baseline::parse(&bytes).and_then(|baseline| {
-        baseline.fits(hash(MODEL_FILE), hash(TOKENIZER_FILE))?;
+        baseline.fits(manifest.sha256(MODEL_FILE), manifest.sha256(TOKENIZER_FILE))?;
         Ok(baseline)
     });
     opened

@@ -1,19 +1,27 @@
 //! What one model has scored: its windows in the making, and its alarm.
 
+use super::report;
 use crate::drift::baseline::Baseline;
 use crate::drift::config::DriftConfig;
-use crate::drift::judge::{Judge, Judged};
+use crate::drift::errors::{ErrorWatch, Stretch};
+use crate::drift::judge::{Evidence, Judge, Judged};
+use crate::drift::labelled::Labelled;
+use crate::drift::measured::{Answer, Measured};
 use crate::drift::memory::Memory;
 use crate::drift::reading::Reading;
 use crate::drift::rule::{Change, Watch};
+use crate::drift::severity::{Decision, Situation};
 use crate::drift::windows::{Assembly, Window};
 use crate::record::{Origin, TopicPartition};
+use crate::store::KeptReport;
 
 /// A model's part of the feed.
 pub(super) struct Feed {
     assembly: Assembly,
     watch: Watch,
     since: Option<(u64, i64)>,
+    situation: Option<Situation>,
+    errors: Option<ErrorWatch>,
 }
 
 impl Feed {
@@ -22,6 +30,8 @@ impl Feed {
             assembly: Assembly::new(config.windows(), memory.windows, now),
             watch: memory.watch,
             since: memory.since,
+            situation: memory.situation,
+            errors: memory.errors,
         }
     }
 
@@ -30,6 +40,8 @@ impl Feed {
             windows: self.assembly.snapshot(),
             watch: self.watch,
             since: self.since,
+            situation: self.situation,
+            errors: self.errors.clone(),
         }
     }
 
@@ -53,8 +65,71 @@ impl Feed {
         self.assembly.heard()
     }
 
-    pub(super) fn is_alarmed(&self) -> bool {
-        self.watch.open
+    /// Alarms that are open: of the windows, and of the labelled messages.
+    pub(super) fn alarms(&self) -> i64 {
+        i64::from(self.watch.open) + i64::from(self.errors_risen())
+    }
+
+    /// Ends the alarms of a model that scores no more, and says so.
+    pub(super) fn abandon(&mut self, model: i32) -> Vec<KeptReport> {
+        let mut reports = Vec::new();
+        let number = self.assembly.number();
+        let windows = std::mem::take(&mut self.watch).open;
+        let since = self.since.take().map(|(_, since)| since);
+        self.situation = None;
+        let errors = self.errors.take().is_some_and(|errors| errors.is_open());
+        for (open, statistic) in [(windows, None), (errors, Some("errors"))] {
+            if open {
+                reports.push(report::abandoned(model, number, statistic, since));
+            }
+        }
+        reports
+    }
+
+    fn errors_risen(&self) -> bool {
+        self.errors.as_ref().is_some_and(ErrorWatch::is_open)
+    }
+
+    /// The number of the next window.
+    pub(super) fn number(&self) -> u64 {
+        self.assembly.number()
+    }
+
+    /// The test on labelled messages against the error rate that the baseline allows for.
+    pub(super) fn errors(&mut self, labelled: &Labelled, config: &DriftConfig) -> &mut ErrorWatch {
+        let (rate, run) = (
+            labelled.most_errors(),
+            f64::from(config.labels_per_false_alarm),
+        );
+        let fitted = match self.errors.take() {
+            Some(test) => test.fitted(rate, run),
+            None => ErrorWatch::new(rate, run),
+        };
+        self.errors.insert(fitted)
+    }
+
+    /// What it means that the error rate has risen, in view of what the windows say.
+    pub(super) fn decide_errors(&self, judge: &Judge<'_>, since: &Stretch) -> Decision {
+        let situation = Situation {
+            errors_fired: true,
+            ..self.situation.unwrap_or_default()
+        };
+        judge.decide(&judge.with_labels(situation, &since.measured()))
+    }
+
+    /// The window that opened the alarm, as [`Feed::since`], unless labels have told already what it means.
+    pub(super) fn untold(&self) -> Option<(u64, i64)> {
+        let told = |situation: &Situation| situation.measured.is_some();
+        self.since
+            .filter(|_| self.situation.as_ref().is_some_and(|s| !told(s)))
+    }
+
+    /// What labels make of the open alarm, if they tell.
+    pub(super) fn decide(&mut self, judge: &Judge<'_>, measured: &Measured) -> Option<Decision> {
+        let situation = judge.with_labels(self.situation?, measured);
+        situation.measured?;
+        self.situation = Some(situation);
+        Some(judge.decide(&situation))
     }
 
     /// The number and the earliest event time of the window that opened the alarm.
@@ -66,6 +141,7 @@ impl Feed {
     pub(super) fn judge(
         &mut self,
         window: &Window,
+        answers: &[Answer],
         baseline: Option<&Baseline>,
         config: &DriftConfig,
     ) -> Option<Judged> {
@@ -75,9 +151,14 @@ impl Feed {
             .map(|(_, reading)| reading.clone())
             .collect();
         let judge = Judge::new(baseline?, config.windows_per_false_alarm);
-        let judged = judge.judge(&readings, &mut self.watch);
-        if judged.change == Change::Opened {
+        let evidence = Evidence {
+            answers,
+            errors_risen: self.errors_risen(),
+        };
+        let judged = judge.judge(&readings, evidence, &mut self.watch);
+        if let Some(alarm) = &judged.alarm {
             self.since = Some((window.number, window.start));
+            self.situation = Some(alarm.situation);
         }
         Some(judged)
     }
@@ -89,6 +170,7 @@ impl Feed {
             .is_some_and(|judged| judged.change == Change::Resolved)
         {
             self.since = None;
+            self.situation = None;
         }
     }
 }

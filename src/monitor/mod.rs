@@ -6,13 +6,19 @@
 //! So each committed message is counted once, whoever watches and whatever dies; and since windows go by event time, it does
 //! not matter which instance has scored what.
 
+mod alerting;
+mod answers;
 mod baselines;
 mod committed;
+mod count;
 mod feed;
+mod held;
+mod intake;
+mod kept_alerts;
+mod labels;
 mod outbox;
 mod report;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,19 +27,25 @@ use tokio_util::sync::CancellationToken;
 
 pub use baselines::{BaselineFault, of_bundle};
 
+use self::alerting::Alerting;
 use self::baselines::Baselines;
 use self::committed::Committed;
 use self::feed::Feed;
+use self::held::Held;
+use self::labels::LabelReader;
 use self::outbox::Reports;
+use crate::alerts::Unfit;
+use crate::alerts::config::AlertsConfig;
 use crate::drift::baseline::Baseline;
 use crate::drift::config::DriftConfig;
-use crate::drift::memory::Memory;
-use crate::drift::pane;
+use crate::labels::config::LabelsConfig;
 use crate::metrics::Metrics;
 use crate::model::tokenizer::Tokenizer;
+use crate::notify::config::{Kind, Webhook};
+use crate::notify::receivers;
 use crate::pipeline::config::KafkaConfig;
-use crate::record::{ModelVersion, Origin, TopicPartition};
-use crate::store::{Lease, Store, StoreError, Watched};
+use crate::record::{ModelVersion, TopicPartition};
+use crate::store::{KeptNotice, KeptPane, Lease, Store, StoreError, Watched};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(2);
@@ -50,13 +62,27 @@ const DUTY: &str = "drift";
 /// A model that has left nothing for so many milliseconds, while another has, scores no more.
 const RETIRED: i64 = 600_000;
 
+/// Up to where messages count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Below the offsets that the group has committed.
+    Committed,
+    /// As far as they are written. For a broker that keeps no offsets: there each message is read once.
+    Written,
+}
+
 /// What the watch needs.
 pub struct Setting {
     pub store: Store,
+    pub counted: Counted,
     pub kafka: KafkaConfig,
     /// The topics that are read.
     pub topics: Vec<String>,
     pub drift: DriftConfig,
+    pub alerts: AlertsConfig,
+    /// Who is told of alarms and alerts.
+    pub webhooks: Vec<Webhook>,
+    pub labels: LabelsConfig,
     /// The model of this instance, and what its messages are compared with, if anything.
     pub model: Arc<ModelVersion>,
     pub baseline: Option<Baseline>,
@@ -71,20 +97,17 @@ pub struct Monitor {
     holder: String,
     committed: Committed,
     baselines: Baselines,
+    labels: LabelReader,
     reports: Reports,
     /// The duty, as far as this instance knows.
     lease: Option<Lease>,
     held: Option<Held>,
+    /// Why labels could not be read last.
+    label_fault: Option<String>,
+    /// What went wrong last after a step was written.
+    finish_fault: Option<String>,
     /// When old windows were removed last.
     trimmed: Option<Instant>,
-}
-
-/// What is in memory while the lease is held.
-struct Held {
-    lease: Lease,
-    /// Up to where each partition has been counted.
-    positions: BTreeMap<TopicPartition, i64>,
-    feeds: BTreeMap<i32, Feed>,
 }
 
 /// Why a look came to nothing.
@@ -92,6 +115,8 @@ struct Held {
 enum MonitorError {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Rule(#[from] Unfit),
     #[error("{0}")]
     Kafka(String),
 }
@@ -104,9 +129,12 @@ impl Monitor {
             holder: format!("{}/{unique:016x}", setting.kafka.instance_name()),
             committed: Committed::new(setting.kafka.clone()),
             baselines: Baselines::default(),
+            labels: LabelReader::new(setting.kafka.clone(), &setting.labels),
             reports: Reports::new(setting.kafka.clone(), setting.drift.reports.clone()),
             lease: None,
             held: None,
+            label_fault: None,
+            finish_fault: None,
             trimmed: None,
             setting,
         }
@@ -151,7 +179,7 @@ impl Monitor {
             }
         }
         // A Kafka client may take long to close where no broker answers, and nothing depends on it.
-        std::thread::spawn(move || drop((self.committed, self.reports)));
+        std::thread::spawn(move || drop((self.committed, self.labels, self.reports)));
     }
 
     /// Takes what is new into account, if this instance has the duty; whether there is more.
@@ -165,14 +193,17 @@ impl Monitor {
         let now = Utc::now().timestamp_millis();
         let mut held = match self.held.take() {
             Some(held) if held.lease == lease => held,
-            _ => self.load(lease, now).await?,
+            _ => Held::load(&self.setting, lease, now).await?,
         };
         // Before the panes: what lies below these offsets does not change any more.
-        let partitions = self
-            .committed
-            .ask(&self.setting.topics)
-            .await
-            .map_err(MonitorError::Kafka)?;
+        let topics = &self.setting.topics;
+        let partitions = match self.setting.counted {
+            Counted::Committed => {
+                let asked = self.committed.ask(topics).await;
+                asked.map_err(MonitorError::Kafka)?
+            }
+            Counted::Written => store.written_offsets(topics).await?,
+        };
         let committed: Vec<(TopicPartition, i64)> = partitions
             .iter()
             .filter_map(|(partition, offset)| Some((partition.clone(), (*offset)?)))
@@ -183,85 +214,65 @@ impl Monitor {
         for pane in panes {
             let position = held.positions.get(&pane.partition).copied();
             if position.is_none_or(|position| pane.offsets.start >= position) {
-                let feed = held
-                    .feeds
-                    .entry(pane.model)
-                    .or_insert_with(|| Feed::new(Memory::default(), &self.setting.drift, now));
-                // Those that have nothing committed yet too: their messages may be as old.
-                for (partition, _) in &partitions {
-                    feed.expect(partition, now);
-                }
-                let readings = pane::decode(&pane.payload).unwrap_or_else(|error| {
-                    // Once and for all: it would be no better with the next look.
-                    tracing::warn!(partition = %pane.partition, "messages go uncounted: {error}");
-                    Vec::new()
-                });
-                for (offset, reading) in readings {
-                    let origin = Origin {
-                        topic: Arc::clone(&pane.partition.topic),
-                        partition: pane.partition.partition,
-                        offset,
-                    };
-                    feed.push(origin, reading, now);
-                }
+                held.take(&self.setting, &pane, &partitions, now).await?;
                 held.positions
                     .insert(pane.partition.clone(), pane.offsets.end);
             }
             counted.push(pane);
         }
-        let step = self.step(&mut held, counted, now).await?;
-        let changed = !step.counted.is_empty() || !step.windows.is_empty();
-        if changed && !store.write_watched(&held.lease, &step).await? {
+        let Some(labels) = self.take_labels(&mut held, &committed).await? else {
+            return Ok(false);
+        };
+        let mut step = self.step(&mut held, counted, now).await?;
+        let more = self.reckon(&mut held, &mut step, now).await? || more || labels;
+        let more = more || held.alerting.as_ref().is_some_and(Alerting::is_learning);
+        self.tell_of_reports(&mut step);
+        if !step.is_empty() && !store.write_watched(&held.lease, &step).await? {
             tracing::info!("another instance watches the feed now");
             return Ok(false);
         }
-        self.count(&step, &held);
+        count::step(&self.setting.metrics, &step, &held);
         self.held = Some(held);
-        if self.trimmed.is_none_or(|last| last.elapsed() >= TRIM_EVERY) {
-            let kept = TimeDelta::days(i64::from(self.setting.drift.retention_days));
-            store.trim_watched(Utc::now() - kept).await?;
-            self.trimmed = Some(Instant::now());
-        }
-        self.reports
-            .send(&store)
-            .await
-            .map_err(MonitorError::Kafka)?;
+        self.finish().await;
         Ok(more)
     }
 
-    /// Reads what is remembered.
-    async fn load(&self, lease: Lease, now: i64) -> Result<Held, MonitorError> {
-        let store = &self.setting.store;
-        if let Some(baseline) = &self.setting.baseline
-            && let Ok(json) = baseline.to_json()
+    /// What comes after a step. Where it fails the step stands all the same, and what is in memory stays.
+    async fn finish(&mut self) {
+        let store = self.setting.store.clone();
+        let mut fault = self.reports.send(&store).await.err();
+        if self.trimmed.is_none_or(|last| last.elapsed() >= TRIM_EVERY) {
+            self.trimmed = Some(Instant::now());
+            if let Err(error) = self.trim(&store).await {
+                fault = Some(format!("old rows of the watch cannot be removed: {error}"));
+            }
+        }
+        if let Some(fault) = &fault
+            && self.finish_fault.as_ref() != Some(fault)
         {
-            let model = store.model_id(&self.setting.model).await?;
-            store.keep_baseline(model, &json).await?;
+            tracing::warn!("{fault}");
         }
-        let mut feeds = BTreeMap::new();
-        for (model, bytes) in store.watch_memory().await? {
-            let memory = Memory::decode(&bytes).unwrap_or_else(|error| {
-                tracing::warn!(model, "the watch over a model begins anew: {error}");
-                Memory::default()
-            });
-            feeds.insert(model, Feed::new(memory, &self.setting.drift, now));
-        }
-        tracing::info!(
-            token = lease.token,
-            "this instance watches the feed for drift"
-        );
-        Ok(Held {
-            lease,
-            positions: store.watched_positions().await?,
-            feeds,
-        })
+        self.finish_fault = fault;
+    }
+
+    async fn trim(&self, store: &Store) -> Result<(), StoreError> {
+        let before = |days: u32| Utc::now() - TimeDelta::days(i64::from(days));
+        let Setting {
+            drift,
+            alerts,
+            labels,
+            ..
+        } = &self.setting;
+        store.trim_watched(before(drift.retention_days)).await?;
+        store.trim_alerts(before(alerts.retention_days)).await?;
+        store.trim_labels(before(labels.retention_days)).await
     }
 
     /// Closes the windows that are complete, and says what is to be written.
     async fn step(
         &mut self,
         held: &mut Held,
-        counted: Vec<crate::store::KeptPane>,
+        counted: Vec<KeptPane>,
         now: i64,
     ) -> Result<Watched, MonitorError> {
         let heard = held.feeds.values().filter_map(Feed::heard).max();
@@ -278,55 +289,71 @@ impl Monitor {
             } else {
                 feed.close(now)
             };
+            let ends = retired && feed.alarms() > 0;
             let touched = !windows.is_empty() || step.counted.iter().any(|p| p.model == model);
-            if !touched {
+            if !touched && !ends {
                 continue;
             }
             let baseline = self.baselines.of(&self.setting.store, model).await?;
             for window in windows {
-                let judged = feed.judge(&window, baseline.as_deref(), &self.setting.drift);
+                let (from, to) = (report::time(window.start), report::time(window.end));
+                let answers = answers::between(&self.setting.store, model, from, to).await?;
+                let baseline = baseline.as_deref();
+                let judged = feed.judge(&window, &answers, baseline, &self.setting.drift);
                 let told = report::Told {
                     model,
                     window: &window,
                     judged: &judged,
                     since: feed.since(),
-                    baseline: baseline.as_deref(),
+                    baseline,
                     tokenizer: &self.setting.tokenizer,
                 };
-                step.windows.push(told.window());
+                let kept = told.window();
+                if let Some(measured) = judged.as_ref().and_then(|judged| judged.measured) {
+                    let measure = answers::kept(model, kept.number, Some(&measured));
+                    step.measures.push(measure);
+                }
+                step.windows.push(kept);
                 if let Some(report) = told.report(&self.setting.store).await? {
                     step.reports.push(report);
                 }
                 feed.settle(&judged);
             }
+            if ends {
+                step.reports.extend(feed.abandon(model));
+            }
             step.memory.push((model, feed.memory().encode()));
+        }
+        if let Some(alerting) = &mut held.alerting {
+            let (changes, events) = alerting.step(&self.setting.store, now).await?;
+            step.alerts = changes;
+            let receivers = self.receivers(Kind::Alert);
+            let told = events
+                .iter()
+                .map(|event| kept_alerts::notice(event, &receivers));
+            step.notices.extend(told);
         }
         Ok(step)
     }
 
-    fn count(&self, step: &Watched, held: &Held) {
-        let metrics = &self.setting.metrics;
-        for window in &step.windows {
-            metrics
-                .drift_windows
-                .with_label_values(&[&*window.verdict])
-                .inc();
-            metrics
-                .drift_late_messages
-                .inc_by(window.late.unsigned_abs());
-            tracing::info!(
-                number = window.number,
-                verdict = window.verdict,
-                p = window.p,
-                foremost = window.foremost,
-                messages = window.messages,
-                "a window of the feed has been judged"
-            );
-        }
+    fn receivers(&self, kind: Kind) -> Vec<String> {
+        receivers(kind, &self.setting.alerts.topic, &self.setting.webhooks)
+    }
+
+    fn tell_of_reports(&self, step: &mut Watched) {
+        let receivers = self.receivers(Kind::Drift);
         for report in &step.reports {
-            tracing::warn!(id = report.id, change = report.change, "drift alarm");
+            let mut body = report.report.clone();
+            body["model"] = report.model.into();
+            // The alarm of the labels opens and resolves beside that of the windows.
+            let of = body["statistic"].as_str().unwrap_or("feed").to_owned();
+            step.notices.push(KeptNotice {
+                id: format!("drift-{}", report.id),
+                kind: Kind::Drift.as_str(),
+                about: format!("drift-{}-{of}", report.model),
+                body,
+                receivers: receivers.clone(),
+            });
         }
-        let open = held.feeds.values().filter(|feed| feed.is_alarmed()).count();
-        metrics.drift_alarms_open.set(open as i64);
     }
 }

@@ -1,18 +1,22 @@
 //! A judged window as rows.
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::drift::baseline::Baseline;
 use crate::drift::copies::distinct_by;
+use crate::drift::errors::Stretch;
 use crate::drift::judge::{Judged, describe};
+use crate::drift::labelled::Labelled;
+use crate::drift::measured::{Measured, MeasuredAccuracy};
 use crate::drift::packed::pack;
 use crate::drift::rule::{Change, Verdict};
+use crate::drift::severity::Decision;
 use crate::drift::timeline::axis::moment;
 use crate::drift::windows::Window;
 use crate::model::tokenizer::Tokenizer;
 use crate::record::Origin;
-use crate::store::{self, KeptReport, KeptWindow, Store, StoreError};
+use crate::store::{KeptReport, KeptWindow, Store, StoreError};
 
 /// What is told of a window.
 pub(super) struct Told<'a> {
@@ -29,13 +33,8 @@ pub(super) struct Told<'a> {
 impl Told<'_> {
     /// The row of the window.
     pub(super) fn window(&self) -> KeptWindow {
-        let time = |ms| DateTime::from_timestamp_millis(ms).unwrap_or_default();
         let judged = self.judged.as_ref();
-        let verdict = match judged.map(|judged| judged.verdict) {
-            Some(Verdict::Ok) => store::Verdict::Ok,
-            Some(Verdict::Drift) => store::Verdict::Drift,
-            Some(Verdict::Unknown) | None => store::Verdict::Unknown,
-        };
+        let verdict = judged.map_or(Verdict::Unknown, |judged| judged.verdict);
         KeptWindow {
             model: self.model,
             number: signed(self.window.number),
@@ -49,9 +48,18 @@ impl Told<'_> {
             foremost: judged
                 .and_then(|judged| judged.finding.leading)
                 .map(|statistic| statistic.name().to_owned()),
-            detail: self.detail(),
+            detail: self.kept_detail(),
             counts: judged.map_or_else(Vec::new, |judged| pack(&judged.counts)),
         }
+    }
+
+    /// Without what labels say: that changes as they come in, and stands in columns of its own.
+    fn kept_detail(&self) -> Value {
+        let mut detail = self.detail();
+        if let Some(detail) = detail.as_object_mut() {
+            detail.remove("measured");
+        }
+        detail
     }
 
     fn detail(&self) -> Value {
@@ -138,6 +146,88 @@ impl Told<'_> {
         }
         Ok(())
     }
+}
+
+/// The report of an alarm of the test on labelled messages, without what it means. `number` is the window that is open, `alarm`
+/// counts these alarms of the model.
+pub(super) fn error_report(
+    model: i32,
+    number: u64,
+    change: &str,
+    alarm: u64,
+    since: &Stretch,
+    labelled: &Labelled,
+) -> KeptReport {
+    let (right, all) = labelled.right();
+    KeptReport {
+        // With the time, so that it is another one also where the count was lost with the memory.
+        id: format!("{model}-errors-{alarm}-{}-{change}", since.begun),
+        model,
+        number: signed(number),
+        change: change.to_owned(),
+        report: json!({
+            "change": change,
+            "statistic": "errors",
+            "window": number,
+            "since": moment(since.begun),
+            "measured": since.measured(),
+            "baseline": MeasuredAccuracy::of(right, all),
+        }),
+    }
+}
+
+/// The report that labels now tell what an open alarm means.
+pub(super) fn updated_report(
+    model: i32,
+    number: u64,
+    since: i64,
+    measured: &Measured,
+    decision: Decision,
+) -> KeptReport {
+    KeptReport {
+        id: format!("{model}-{number}-updated"),
+        model,
+        number: signed(number),
+        change: "updated".to_owned(),
+        report: json!({
+            "change": "updated",
+            "window": number,
+            "since_window": number,
+            "since": moment(since),
+            "measured": measured,
+            "alarm": decision,
+        }),
+    }
+}
+
+/// The report that an alarm is over because its model scores no more.
+pub(super) fn abandoned(
+    model: i32,
+    number: u64,
+    statistic: Option<&str>,
+    since: Option<i64>,
+) -> KeptReport {
+    KeptReport {
+        id: format!(
+            "{model}-{number}-{}retired",
+            statistic.map_or_else(String::new, |of| format!("{of}-"))
+        ),
+        model,
+        number: signed(number),
+        change: "resolved".to_owned(),
+        report: json!({
+            "change": "resolved",
+            "statistic": statistic,
+            "window": number,
+            "since": since.map(moment),
+            "reason": "the model scores no more",
+        }),
+    }
+}
+
+/// A moment of so many milliseconds.
+pub(super) fn time(ms: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(ms).unwrap_or_default()
 }
 
 fn signed(number: u64) -> i64 {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::config::{DecoderKind, FieldPaths, InputConfig};
 use crate::clock;
+use crate::json::{Path, kind};
 use crate::record::{DeadLetter, DeadReason, Decoded, Message, RawMessage};
 
 /// How the values of one topic are read.
@@ -23,29 +24,25 @@ pub struct Decoder {
 /// [`FieldPaths`], split at their dots.
 #[derive(Debug, Clone)]
 struct Paths {
-    id: Vec<String>,
-    text: Vec<String>,
-    author: Vec<String>,
-    source: Vec<String>,
-    subject: Vec<String>,
-    language: Vec<String>,
-    event_time: Vec<String>,
+    id: Path,
+    text: Path,
+    author: Path,
+    source: Path,
+    subject: Path,
+    language: Path,
+    event_time: Path,
 }
 
 impl Paths {
     fn new(fields: &FieldPaths) -> Self {
-        let split = |path: &str| match path {
-            "" => Vec::new(),
-            path => path.split('.').map(str::to_owned).collect(),
-        };
         Self {
-            id: split(&fields.id),
-            text: split(&fields.text),
-            author: split(&fields.author),
-            source: split(&fields.source),
-            subject: split(&fields.subject),
-            language: split(&fields.language),
-            event_time: split(&fields.event_time),
+            id: Path::new(&fields.id),
+            text: Path::new(&fields.text),
+            author: Path::new(&fields.author),
+            source: Path::new(&fields.source),
+            subject: Path::new(&fields.subject),
+            language: Path::new(&fields.language),
+            event_time: Path::new(&fields.event_time),
         }
     }
 }
@@ -140,21 +137,20 @@ impl Decoder {
                 kind(&value)
             )));
         }
-        let text = match at(&value, &self.paths.text) {
+        let path = &self.paths.text;
+        let text = match path.at(&value) {
             None | Some(Value::Null) => {
-                let path = self.paths.text.join(".");
                 return Err((DeadReason::NoText, format!("there is no field {path}")));
             }
             Some(Value::String(text)) => text.clone(),
             Some(other) => {
-                let path = self.paths.text.join(".");
                 return Err(undecodable(format!(
                     "the field {path} is {}, not a string",
                     kind(other)
                 )));
             }
         };
-        let name = |path: &[String]| at(&value, path).and_then(scalar);
+        let name = |path: &Path| path.text(&value);
         Ok(Fields {
             text,
             id: name(&self.paths.id),
@@ -205,35 +201,6 @@ fn has_meaning(c: char) -> bool {
             c,
             '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
         ))
-}
-
-/// The value at a path of member names; nothing where the path is empty or leads nowhere.
-fn at<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
-    if path.is_empty() {
-        return None;
-    }
-    path.iter().try_fold(value, |value, name| value.get(name))
-}
-
-/// A value as the text of a field; objects, arrays and empty strings are none.
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        _ => None,
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
 }
 
 #[cfg(test)]

@@ -74,6 +74,7 @@ impl Panes {
         let described = Described {
             text: &message.text,
             time: time.timestamp_millis(),
+            author: message.author.as_deref(),
             source: message.source.as_deref(),
             subject: message.subject.as_deref(),
         };

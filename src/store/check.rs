@@ -13,7 +13,7 @@ use super::{Store, StoreError};
 const OLDEST: i32 = 140_000;
 
 /// What each table must allow us.
-const RIGHTS: [(&str, &[&str]); 5] = [
+const RIGHTS: [(&str, &[&str]); 20] = [
     ("models", &["SELECT", "INSERT"]),
     ("partition_epochs", &["SELECT", "INSERT", "UPDATE"]),
     ("predictions", &["SELECT", "INSERT", "DELETE"]),
@@ -22,6 +22,24 @@ const RIGHTS: [(&str, &[&str]); 5] = [
         "sentiment_minute",
         &["SELECT", "INSERT", "UPDATE", "DELETE"],
     ),
+    ("leases", &["SELECT", "INSERT", "UPDATE"]),
+    ("drift_panes", &["SELECT", "INSERT", "DELETE"]),
+    ("drift_positions", &["SELECT", "INSERT", "UPDATE"]),
+    ("drift_baselines", &["SELECT", "INSERT", "UPDATE"]),
+    ("drift_state", &["SELECT", "INSERT", "UPDATE"]),
+    ("drift_windows", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("drift_reports", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("labels", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    (
+        "labelled_messages",
+        &["SELECT", "INSERT", "UPDATE", "DELETE"],
+    ),
+    ("rejected_labels", &["SELECT", "INSERT", "DELETE"]),
+    ("alert_series", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("alert_cells", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("alerts", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("notices", &["SELECT", "INSERT", "DELETE"]),
+    ("deliveries", &["SELECT", "INSERT", "UPDATE"]),
 ];
 
 /// What [`Store::check`] has found.

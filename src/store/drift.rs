@@ -4,31 +4,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::PgConnection;
 
 use super::epochs::{columns, partition};
+use super::labelled::{self, KeptMeasure, LabelledMessage};
 use super::panes::{self, KeptPane};
-use super::{Lease, Store, StoreError, leases};
+use super::{AlertStep, KeptNotice, Lease, Store, StoreError, leases, notices};
 use crate::record::{Origin, TopicPartition};
-
-/// What is said of a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    Ok,
-    Unknown,
-    Drift,
-}
-
-impl Verdict {
-    /// As it stands in the table.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Unknown => "unknown",
-            Self::Drift => "drift",
-        }
-    }
-}
 
 /// A closed window.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +22,7 @@ pub struct KeptWindow {
     pub messages: i64,
     pub distinct: i64,
     pub late: i64,
+    /// `ok`, `unknown` or `drift`.
     pub verdict: String,
     pub p: Option<f64>,
     pub foremost: Option<String>,
@@ -66,6 +49,24 @@ pub struct Watched {
     pub memory: Vec<(i32, Vec<u8>)>,
     pub windows: Vec<KeptWindow>,
     pub reports: Vec<KeptReport>,
+    pub alerts: AlertStep,
+    /// What is to be told of it.
+    pub notices: Vec<KeptNotice>,
+    /// Labelled messages that have been reckoned in.
+    pub labelled: Vec<LabelledMessage>,
+    /// What labels say of closed windows, these ones included.
+    pub measures: Vec<KeptMeasure>,
+}
+
+impl Watched {
+    /// There is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counted.is_empty()
+            && self.windows.is_empty()
+            && self.labelled.is_empty()
+            && self.alerts.is_empty()
+    }
 }
 
 impl Store {
@@ -144,20 +145,9 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        let next: Vec<i64> = step.counted.iter().map(|pane| pane.offsets.end).collect();
-        sqlx::query!(
-            r#"INSERT INTO drift_positions AS held (topic, "partition", next_offset)
-               SELECT topic, number, max(next_offset)
-                 FROM unnest($1::text[], $2::integer[], $3::bigint[]) AS counted (topic, number, next_offset)
-                GROUP BY topic, number
-               ON CONFLICT (topic, "partition") DO UPDATE
-                  SET next_offset = greatest(held.next_offset, excluded.next_offset)"#,
-            &topics as _,
-            &numbers,
-            &next,
-        )
-        .execute(&mut *transaction)
-        .await?;
+        let next = |pane: &KeptPane| (pane.partition.clone(), pane.offsets.end);
+        let next: Vec<(TopicPartition, i64)> = step.counted.iter().map(next).collect();
+        advance(&mut transaction, &next).await?;
         for (model, payload) in &step.memory {
             sqlx::query!(
                 "INSERT INTO drift_state (model, payload) VALUES ($1, $2)
@@ -200,6 +190,10 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         }
+        step.alerts.write(&mut transaction).await?;
+        notices::write(&mut transaction, &step.notices).await?;
+        labelled::reckoned(&mut transaction, &step.labelled).await?;
+        labelled::measure(&mut transaction, &step.measures).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -299,4 +293,27 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?)
     }
+}
+
+/// Notes up to where partitions have been read.
+pub(super) async fn advance(
+    connection: &mut PgConnection,
+    next: &[(TopicPartition, i64)],
+) -> Result<(), StoreError> {
+    let (topics, numbers) = columns(next.iter().map(|(partition, _)| partition));
+    let offsets: Vec<i64> = next.iter().map(|(_, offset)| *offset).collect();
+    sqlx::query!(
+        r#"INSERT INTO drift_positions AS held (topic, "partition", next_offset)
+           SELECT topic, number, max(next_offset)
+             FROM unnest($1::text[], $2::integer[], $3::bigint[]) AS counted (topic, number, next_offset)
+            GROUP BY topic, number
+           ON CONFLICT (topic, "partition") DO UPDATE
+              SET next_offset = greatest(held.next_offset, excluded.next_offset)"#,
+        &topics as _,
+        &numbers,
+        &offsets,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }

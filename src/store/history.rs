@@ -17,6 +17,21 @@ pub struct PastWindow {
     pub verdict: String,
     pub p: Option<f64>,
     pub detail: Value,
+    /// Labelled messages chosen by chance, and those of them that the model had right.
+    pub labelled: i64,
+    pub correct: i64,
+    pub accuracy_low: Option<f64>,
+    pub accuracy_high: Option<f64>,
+    pub agreement: Option<String>,
+}
+
+/// A window with its counters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastCounts {
+    pub window: PastWindow,
+    pub counts: Vec<u8>,
+    /// The baseline of its model, if one is kept.
+    pub baseline: Option<Vec<u8>>,
 }
 
 /// A report as it is shown.
@@ -39,7 +54,8 @@ impl Store {
     pub async fn past_windows(&self, limit: u32) -> Result<Vec<PastWindow>, StoreError> {
         let mut windows = sqlx::query_as!(
             PastWindow,
-            r#"SELECT coalesce(m.version, '') AS "model!", w.number, w.started, w.ended, w.messages, w.verdict, w.p, w.detail
+            r#"SELECT coalesce(m.version, '') AS "model!", w.number, w.started, w.ended, w.messages, w.verdict, w.p, w.detail,
+                      w.labelled, w.correct, w.accuracy_low, w.accuracy_high, w.agreement
                  FROM drift_windows w LEFT JOIN models m ON m.id = w.model
                 ORDER BY w.ended DESC, w.number DESC LIMIT $1"#,
             i64::from(limit),
@@ -48,6 +64,44 @@ impl Store {
         .await?;
         windows.reverse();
         Ok(windows)
+    }
+
+    /// The latest window of this number, with its counters.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn past_counts(&self, number: i64) -> Result<Option<PastCounts>, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT coalesce(m.version, '') AS "model!", w.number, w.started, w.ended, w.messages, w.verdict, w.p, w.detail,
+                      w.labelled, w.correct, w.accuracy_low, w.accuracy_high, w.agreement, w.counts, b.baseline AS "baseline?"
+                 FROM drift_windows w
+                 LEFT JOIN models m ON m.id = w.model
+                 LEFT JOIN drift_baselines b ON b.model = w.model
+                WHERE w.number = $1 ORDER BY w.closed_at DESC LIMIT 1"#,
+            number,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| PastCounts {
+            window: PastWindow {
+                model: row.model,
+                number: row.number,
+                started: row.started,
+                ended: row.ended,
+                messages: row.messages,
+                verdict: row.verdict,
+                p: row.p,
+                detail: row.detail,
+                labelled: row.labelled,
+                correct: row.correct,
+                accuracy_low: row.accuracy_low,
+                accuracy_high: row.accuracy_high,
+                agreement: row.agreement,
+            },
+            counts: row.counts,
+            baseline: row.baseline,
+        }))
     }
 
     /// The report with this id, or the latest one that says that an alarm was opened.

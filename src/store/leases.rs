@@ -9,7 +9,7 @@ use super::{Store, StoreError, clean};
 /// A duty that is held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    pub duty: &'static str,
+    pub duty: String,
     /// Rises whenever the duty passes to another: the fencing token.
     pub token: i64,
 }
@@ -24,7 +24,7 @@ impl Store {
     /// The database does not answer; asking again is safe.
     pub async fn lease(
         &self,
-        duty: &'static str,
+        duty: &str,
         holder: &str,
         lasts: Duration,
     ) -> Result<Option<Lease>, StoreError> {
@@ -42,7 +42,10 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(token.map(|token| Lease { duty, token }))
+        Ok(token.map(|token| Lease {
+            duty: duty.to_owned(),
+            token,
+        }))
     }
 
     /// Gives a duty back, so that another need not wait for its end.

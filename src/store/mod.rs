@@ -5,6 +5,7 @@
 
 pub mod config;
 
+mod alerts;
 mod check;
 mod clean;
 mod counts;
@@ -15,11 +16,16 @@ mod epochs;
 mod error;
 mod history;
 mod keys;
+mod labelled;
+mod labels;
 mod leases;
 mod maintain;
+mod matching;
 mod models;
+mod notices;
 mod panes;
 mod partitions;
+mod past;
 mod predictions;
 mod repair;
 mod rollups;
@@ -38,16 +44,23 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor};
 use tokio::sync::RwLock;
 
+pub use alerts::{AlertStep, KeptAlert, KeptCell, KeptKey, KeptSeries, PastAlert, kept_name};
 pub use check::Findings;
 pub use counts::Counts;
-pub use drift::{KeptReport, KeptWindow, Verdict, Watched};
+pub use drift::{KeptReport, KeptWindow, Watched};
 pub use epochs::Epochs;
 pub use error::StoreError;
-pub use history::{PastReport, PastWindow};
+pub use history::{PastCounts, PastReport, PastWindow};
+pub use labelled::{KeptMeasure, LabelledMessage, WindowSpan};
+pub use labels::{LabelIntake, RejectedLabel};
 pub use leases::Lease;
 pub use maintain::Maintained;
+pub use matching::Matched;
+pub use notices::{Due, Ending, KeptNotice};
 pub use panes::KeptPane;
+pub use past::{PastMessage, SpanModel};
 pub use repair::Recount;
+pub use rollups::PastHour;
 
 use config::{StoreConfig, TextStorage};
 use days::Window;

@@ -17,6 +17,19 @@ impl Store {
         )
     }
 
+    /// The labels of a model by its number, if it is known.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn labels_by_id(&self, id: i32) -> Result<Option<Vec<String>>, StoreError> {
+        Ok(
+            sqlx::query_scalar!("SELECT labels FROM models WHERE id = $1", id)
+                .fetch_optional(&self.pool)
+                .await?,
+        )
+    }
+
     /// The number of a model, registered at first sight.
     ///
     /// # Errors

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use sqlx::PgConnection;
 
-use super::StoreError;
 use super::epochs::{columns, partition};
+use super::{Store, StoreError};
 use crate::record::{ScoredChunk, TopicPartition};
 
 /// A pane as it was read back.
@@ -17,6 +17,42 @@ pub struct KeptPane {
     /// The number of the model that scored it.
     pub model: i32,
     pub payload: Vec<u8>,
+}
+
+impl Store {
+    /// How many panes have not been counted.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn uncounted_panes(&self) -> Result<i64, StoreError> {
+        Ok(
+            sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM drift_panes"#)
+                .fetch_one(&self.pool)
+                .await?,
+        )
+    }
+
+    /// For each partition of these topics, the offset below which everything is written, committed or not.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn written_offsets(
+        &self,
+        topics: &[String],
+    ) -> Result<Vec<(TopicPartition, Option<i64>)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT topic, "partition" AS number, next_offset FROM partition_epochs WHERE topic = ANY($1)"#,
+            topics,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (partition(&row.topic, row.number), Some(row.next_offset)))
+            .collect())
+    }
 }
 
 /// Puts the chunk's panes in place of whatever an earlier attempt left at or above its offsets.

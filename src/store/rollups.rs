@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
 use sqlx::PgConnection;
 
-use super::{StoreError, clean};
+use super::{Store, StoreError, clean};
 use crate::record::{Message, ModelVersion, Scored};
 
 /// What is counted together. Ordered, so that all writers lock these rows in one order.
@@ -91,6 +92,46 @@ impl Deltas {
             )
             .execute(connection)
             .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Predictions of an hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastHour {
+    /// Its first moment, in event time.
+    pub hour: DateTime<Utc>,
+    /// Empty where the messages name none; the subject likewise.
+    pub source: String,
+    pub subject: String,
+    pub label: String,
+    pub messages: i64,
+}
+
+impl Store {
+    /// Hands over what was counted in a span of event time, hour by hour.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer; then some of it may have been handed over.
+    pub async fn past_sentiment(
+        &self,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+        mut take: impl FnMut(PastHour),
+    ) -> Result<(), StoreError> {
+        let mut rows = sqlx::query_as!(
+            PastHour,
+            r#"SELECT date_trunc('hour', minute) AS "hour!", source, subject, label, sum(messages)::bigint AS "messages!"
+                 FROM sentiment_minute WHERE minute >= $1 AND minute < $2
+                GROUP BY 1, 2, 3, 4 ORDER BY 1"#,
+            from,
+            until,
+        )
+        .fetch(&self.pool);
+        while let Some(row) = rows.try_next().await? {
+            take(row);
         }
         Ok(())
     }

@@ -49,6 +49,7 @@ pub fn of(
                 let described = Described {
                     text: &example.text,
                     time,
+                    author: None,
                     source: None,
                     subject: None,
                 };

@@ -118,11 +118,7 @@ pub fn finish(
             labels: &recipe.labels.names,
             tokenizer: &tokenizer,
             temperature: manifest.temperature,
-            identity: Identity {
-                model_sha256: hash(MODEL_FILE),
-                tokenizer_sha256: hash(TOKENIZER_FILE),
-                code_version: manifest.code_version.clone(),
-            },
+            identity: Identity::new(hash(MODEL_FILE), hash(TOKENIZER_FILE)),
             seed: recipe.seed,
         },
         progress,

@@ -19,6 +19,7 @@ async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
             "1",
             "--json",
             "--unguarded",
+            "--unwatched",
         ])
         .args(["--kafka", &kafka.bootstrap, "--database-url", &database.url])
         .arg("--model")
@@ -47,6 +48,11 @@ async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
         (number("/unguarded/ratio") - promise).abs() < 1e-9,
         "{report}"
     );
+    let watch = number("/unwatched/each/0") / seconds[1];
+    assert!(
+        (number("/unwatched/ratio") - watch).abs() < 1e-9,
+        "{report}"
+    );
     let committed = database.pool().await;
     let rows: i64 = sqlx::query_scalar(
         "SELECT (SELECT count(*) FROM v_predictions) + (SELECT count(*) FROM v_dead_letters)",
@@ -54,5 +60,5 @@ async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
     .fetch_one(&committed)
     .await
     .unwrap();
-    assert_eq!(rows, 120, "60 with the promise and 60 without");
+    assert_eq!(rows, 180, "60 of each");
 }

@@ -231,6 +231,32 @@ async fn a_topic_that_does_not_exist_is_named_with_the_command_that_creates_it()
 }
 
 #[tokio::test]
+async fn the_topics_of_reports_and_labels_are_looked_at_where_they_are_named() {
+    let deployment = Deployment::new().await;
+    let other = Kafka::new(2).await;
+    let sections = |reports: &str, labels: &str| {
+        format!("[drift]\nreports = '{reports}'\n[labels]\ntopic = '{labels}'")
+    };
+    let (ok, lines) = deployment.check(&sections(&other.results, &other.input));
+    assert!(ok, "{lines:?}");
+    let said = of(&lines, "ok").join("\n");
+    for expected in [
+        format!("output {}: 2 partitions", other.results),
+        format!("labels {}: 2 partitions", other.input),
+    ] {
+        assert!(said.contains(&expected), "{expected}:\n{said}");
+    }
+    let missing = unique("missing");
+    for more in [sections(&missing, ""), sections("", &missing)] {
+        let fault = deployment.fault("kafka", &more);
+        assert!(
+            fault.contains(&format!("the topic {missing} does not exist")),
+            "{fault}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn servers_that_are_not_there_are_named_beside_all_else_that_is_wrong() {
     let deployment = Deployment::new().await;
     let config = ServiceConfig::new(&deployment.kafka, &deployment.database, "");

@@ -6,6 +6,8 @@
 )]
 
 mod files;
+mod history;
+mod labels;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -3,6 +3,7 @@
 //! One binary, so that it links once. `scripts/test` starts the servers; to use running ones set
 //! `KAFKA_BOOTSTRAP` and `DATABASE_URL`. Each test makes its own topics and its own database.
 
+mod alerts;
 mod bench;
 mod check;
 mod demo;

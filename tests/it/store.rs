@@ -5,10 +5,12 @@
     reason = "in a test, a panic with its line is the report"
 )]
 
+mod alerting;
 mod checking;
 mod claiming;
 mod contents;
 mod dashboards;
+mod labelling;
 mod maintaining;
 mod watching;
 mod writing;

@@ -89,6 +89,10 @@ pub(super) fn check(config: &Config) -> Vec<Line> {
     }
     lines.extend(reading(&consumer, kafka, &readable));
 
+    if !config.labels.topic.is_empty() {
+        lines.push(labels(&consumer, kafka, &config.labels.topic));
+    }
+
     let mut writable = Vec::new();
     for topic in [&*config.output.results, &*config.output.dead_letters] {
         match partitions(&consumer, topic) {
@@ -97,6 +101,19 @@ pub(super) fn check(config: &Config) -> Vec<Line> {
         }
     }
     lines.extend(outputs::check(config, &writable));
+    let told = [
+        (config.drift.enabled, &*config.drift.reports),
+        (config.alerts.enabled, &*config.alerts.topic),
+    ];
+    for (_, topic) in told
+        .into_iter()
+        .filter(|(on, topic)| *on && !topic.is_empty())
+    {
+        match partitions(&consumer, topic) {
+            Ok(partitions) => lines.extend(outputs::check_told(config, topic, &partitions)),
+            Err(fault) => lines.push(Line::fault(PART, fault.sentence(topic, kafka))),
+        }
+    }
     lines.push(transactions::check(kafka));
     lines
 }
@@ -259,6 +276,26 @@ fn reading(
         Err(error) => forbidden(&error),
     });
     lines
+}
+
+/// Whether the topic of labels may be read; its positions stand in Postgres.
+fn labels(consumer: &BaseConsumer<Listener>, kafka: &KafkaConfig, topic: &str) -> Line {
+    let partitions = match partitions(consumer, topic) {
+        Ok(partitions) => partitions.len(),
+        Err(fault) => return Line::fault(PART, fault.sentence(topic, kafka)),
+    };
+    match stand_at(consumer, &ends(&[(topic, partitions)])) {
+        Ok(()) => Line::ok(
+            PART,
+            format!("labels {topic}: {}", count(partitions, "partition")),
+        ),
+        Err(error) => Line::fault(
+            PART,
+            format!(
+                "the labels cannot be read ({error}): grant this user READ on {topic}, and look at the brokers' logs"
+            ),
+        ),
+    }
 }
 
 /// Stands at these places for a moment: whether a topic may be read shows nowhere else.

@@ -5,21 +5,29 @@ use std::io::Write;
 use clap::Args;
 use serde_json::Value;
 
+use super::window;
 use crate::cli::ConfigArgs;
 use crate::cli::exit::{BadInput, End};
 use crate::cli::model::log_sparingly;
+use crate::model::manifest::Bundle;
 use crate::store::{PastReport, Store};
 
 /// Words and groups that are named.
 const NAMED: usize = 12;
 
 /// Explain an alarm: what moved, in whose messages, what it means and what to do
+///
+/// With --window, says of any window what its statistics were, what labels say of it, and which words it uses otherwise than the
+/// baseline.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExplainArgs {
     /// The report's id, as in v_drift_reports [default: the latest alarm]
     id: Option<String>,
     #[command(flatten)]
     config: ConfigArgs,
+    /// A window's number instead of an alarm, as in v_drift_windows
+    #[arg(long, value_name = "N", conflicts_with_all = ["id", "json"])]
+    window: Option<i64>,
     /// The whole report as JSON
     #[arg(long)]
     json: bool,
@@ -29,6 +37,22 @@ pub(super) fn run(args: ExplainArgs) -> anyhow::Result<End> {
     let config = args.config.load()?;
     log_sparingly();
     let runtime = tokio::runtime::Runtime::new()?;
+    if let Some(number) = args.window {
+        let found = runtime.block_on(async {
+            let store = Store::connect(&config.postgres).await?;
+            store.require_schema().await?;
+            store.past_counts(number).await
+        })?;
+        let Some(found) = found else {
+            return Err(BadInput::from(format!(
+                "there is no window {number}; `SELECT number FROM v_drift_windows` lists them"
+            )));
+        };
+        let bundle = Bundle::open(&config.model.path).ok();
+        let lines = window::words(&found, bundle.as_ref());
+        writeln!(std::io::stdout(), "{}", lines.join("\n"))?;
+        return Ok(End::Done);
+    }
     let found = runtime.block_on(async {
         let store = Store::connect(&config.postgres).await?;
         store.require_schema().await?;
@@ -59,25 +83,34 @@ fn words(found: &PastReport) -> String {
     let report = &found.report;
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let share = |value: &Value| format!("{:.1} %", 100.0 * value.as_f64().unwrap_or(0.0));
-    let mut lines = vec![
-        format!(
-            "{} {}: window {}, {} to {}; since {}",
+    let mut lines = vec![match report["start"].as_str() {
+        Some(start) => format!(
+            "{} {}: window {}, {start} to {}; since {}",
             found.id,
             found.change,
             report["window"],
-            text(&report["start"]),
             text(&report["end"]),
             text(&report["since"])
         ),
-        format!(
+        None => format!(
+            "{} {}: since {}",
+            found.id,
+            found.change,
+            text(&report["since"])
+        ),
+    }];
+    if report["messages"].is_number() {
+        lines.push(format!(
             "model {}, {} messages, {} of them distinct, p = {:.1e}, foremost: {}",
             found.model,
             report["messages"],
             report["distinct"],
             report["p"].as_f64().unwrap_or(1.0),
             text(&report["foremost"])
-        ),
-    ];
+        ));
+    } else {
+        lines.push(format!("model {}, by what labels say", found.model));
+    }
     let alarm = &report["alarm"];
     if alarm.is_object() {
         lines.push(format!(
@@ -87,14 +120,23 @@ fn words(found: &PastReport) -> String {
             text(&alarm["reason"])
         ));
     }
-    let accuracy = &report["estimates"]["accuracy"];
-    if accuracy.is_object() {
-        lines.push(format!(
-            "estimated accuracy now {} ({} to {})",
-            share(&accuracy["value"]),
-            share(&accuracy["low"]),
-            share(&accuracy["high"])
-        ));
+    for (name, accuracy) in [
+        ("estimated accuracy now", &report["estimates"]["accuracy"]),
+        (
+            "by labels since then right",
+            &report["measured"]["accuracy"],
+        ),
+        ("in the baseline right", &report["baseline"]),
+    ] {
+        if accuracy.is_object() {
+            lines.push(format!(
+                "{name}: {} of {} ({} to {})",
+                share(&accuracy["value"]),
+                accuracy["messages"],
+                share(&accuracy["low"]),
+                share(&accuracy["high"])
+            ));
+        }
     }
     if let Some(classes) = report["classes"].as_object() {
         let shares: Vec<String> = classes

@@ -37,6 +37,7 @@ pub(in crate::cli) enum Unescape {
 pub(in crate::cli) struct Post {
     pub text: String,
     pub event_time: Option<DateTime<Utc>>,
+    pub author: Option<String>,
     pub source: Option<String>,
     pub subject: Option<String>,
     /// Given by a person.
@@ -53,6 +54,15 @@ pub(in crate::cli) struct Posts {
 }
 
 impl PostArgs {
+    /// What is read, in words.
+    pub fn name(&self) -> String {
+        match &*self.files {
+            [] => "standard input".to_owned(),
+            [one] => one.display().to_string(),
+            [first, rest @ ..] => format!("{} and {} more", first.display(), rest.len()),
+        }
+    }
+
     /// Reads all of the files. Where every post has a time they are put into its order.
     pub fn load(&self) -> anyhow::Result<Posts> {
         let opened = replay::open(&self.files, &self.read).map_err(BadInput::from)?;

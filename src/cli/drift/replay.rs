@@ -8,14 +8,18 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::past::{SpanArgs, gather};
 use super::posts::PostArgs;
-use super::scored::Reader;
+use super::scored::answer;
 use crate::cli::exit::{BadInput, End};
-use crate::cli::model::{DeviceArgs, log_sparingly, model_folder};
-use crate::drift::judge::{Judge, Judged};
+use crate::cli::model::{DeviceArgs, log_sparingly};
+use crate::drift::errors::{ErrorChange, ErrorWatch, Stretch};
+use crate::drift::judge::{Evidence, Judge, Judged};
+use crate::drift::measured::Answer;
 use crate::drift::reading::Reading;
-use crate::drift::rule::{Change, Verdict, Watch};
-use crate::drift::timeline::{Legend, Mark, Point, svg, terminal};
+use crate::drift::rule::{Change, Watch};
+use crate::drift::timeline::axis::moment;
+use crate::drift::timeline::{Legend, Point, svg, terminal};
 use crate::drift::windows::{Assembly, Snapshot, Window, WindowSettings};
 use crate::monitor::of_bundle;
 use crate::record::Origin;
@@ -23,24 +27,27 @@ use crate::record::Origin;
 const EXAMPLES: &str = "Examples:
   tidewatch drift replay posts.jsonl
   tidewatch drift replay --json --window 200 tweets.csv | jq 'select(.verdict == \"drift\")'
+  tidewatch drift replay --config my.toml --from 7d --svg last-week.svg
   tidewatch drift replay --svg drift.svg --text-field 3 --id-field 1 --time-from-id semeval-tweets/*.tsv";
 
 /// Columns of the picture where there is no terminal to ask.
 const WIDTH: usize = 100;
 
-/// Run the detector over a file of posts, as it would have watched them
+/// Run the detector over a file of posts or over Postgres's history, as it would have watched them
 ///
-/// Scores the posts, puts them into windows in the order of their times (or of the file, where they have none), compares each
+/// Scores the posts (with --from, takes what was scored then and tokenises the texts again), puts them into windows in the order of their times (or of the file, where they have none), compares each
 /// with the model's baseline and draws the timeline. Nothing is written to Kafka or Postgres.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(in crate::cli) struct ReplayArgs {
     #[command(flatten)]
     posts: PostArgs,
-    /// The model bundle's folder [default: models/default here or in the clone]
+    #[command(flatten)]
+    span: SpanArgs,
+    /// The model bundle's folder [default: models/default here or in the clone; with --from that of the config]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// The baseline to compare with [default: the bundle's]
+    /// The baseline to compare with [default: with --from that of the config; the bundle's]
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// Messages in a window
@@ -49,6 +56,9 @@ pub(in crate::cli) struct ReplayArgs {
     /// The false-alarm budget: at most one in so many windows where nothing changes
     #[arg(long, value_name = "WINDOWS", default_value = "1000")]
     budget: u32,
+    /// The same for the test on labels, where the posts have some: at most one in so many labelled posts
+    #[arg(long, value_name = "LABELS", default_value = "10000")]
+    label_budget: u32,
     /// Write the timeline as a picture
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -64,42 +74,62 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
     if args.window == 0 {
         return Err(BadInput::from("--window must be 1 or more"));
     }
-    let folder = model_folder(args.model);
-    let mut reader = Reader::open(&folder, &args.device.config(&folder))?;
-    let given = args.baseline.unwrap_or_default();
-    let Some(baseline) = of_bundle(&reader.bundle, &given).map_err(BadInput::from)? else {
+    let gathered = gather(&args.posts, &args.span, args.model, &args.device)?;
+    let opened = &gathered.opened;
+    let given = args.baseline.as_ref().unwrap_or(&gathered.baseline);
+    let Some(baseline) = of_bundle(&opened.bundle, given).map_err(BadInput::from)? else {
         return Err(BadInput::from(format!(
             "the bundle {} has no baseline; make one with `tidewatch baseline`, from texts like those the model was calibrated on",
-            folder.display()
+            opened.bundle.dir.display()
         )));
     };
-    let loaded = args.posts.load()?;
-    let readings = reader.read(loaded.posts)?;
+    let answers: Vec<Option<Answer>> = gathered.readings.iter().map(answer).collect();
     let windows = windows(
-        readings.into_iter().map(|(reading, _)| reading),
+        gathered.readings.into_iter().map(|(reading, _)| reading),
         args.window,
     );
 
     let judge = Judge::new(&baseline, args.budget);
-    let labels = &reader.bundle.manifest.labels;
-    let token = |id| reader.tokenizer.token(id);
+    let labels = opened.labels();
+    let token = |id| opened.tokenizer.token(id);
     let mut watch = Watch::default();
+    let mut errors = baseline
+        .labelled
+        .as_ref()
+        .map(|labelled| ErrorWatch::new(labelled.most_errors(), f64::from(args.label_budget)));
     let mut out = std::io::stdout().lock();
     let (mut points, mut alarms) = (Vec::new(), 0);
     for window in windows {
         let readings: Vec<Reading> = window.readings.iter().map(|(_, r)| r.clone()).collect();
-        let judged = judge.judge(&readings, &mut watch);
+        let labelled = answered(&window, &answers);
+        let changes = errors
+            .as_mut()
+            .map_or_else(Vec::new, |errors| observe(errors, &labelled));
+        let answers: Vec<Answer> = labelled.into_iter().map(|(_, answer)| answer).collect();
+        let evidence = Evidence {
+            answers: &answers,
+            errors_risen: errors.as_ref().is_some_and(ErrorWatch::is_open),
+        };
+        let judged = judge.judge(&readings, evidence, &mut watch);
         alarms += u64::from(judged.change == Change::Opened);
         if args.json {
-            let line = line(&window, &judged, labels, &token);
+            let mut line = line(&window, &judged, labels, &token);
+            if let Some((change, _)) = changes.last() {
+                line["errors"] = json!(change);
+            }
             writeln!(out, "{line}")?;
-        } else if let Some(alarm) = &judged.alarm {
-            tell(&mut out, &window, alarm, &token)?;
+        } else {
+            if let Some(alarm) = &judged.alarm {
+                tell(&mut out, &window, alarm, &token)?;
+            }
+            for (change, since) in &changes {
+                tell_errors(&mut out, &window, change, since)?;
+            }
         }
         points.push(point(&window, &judged));
     }
     let legend = Legend {
-        title: &format!("Drift of {}", name(&args.posts.files)),
+        title: &format!("Drift of {}", gathered.name),
         labels,
         alarm: judge.rule().single,
     };
@@ -108,7 +138,10 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     if args.json {
-        let end = json!({"windows": points.len(), "alarms": alarms, "malformed": loaded.malformed});
+        let end = json!({
+            "windows": points.len(), "alarms": alarms, "error_alarms": errors.map_or(0, |errors| errors.opened()),
+            "malformed": gathered.unusable,
+        });
         writeln!(out, "{end}")?;
     } else {
         let colour = std::io::stdout().is_terminal();
@@ -117,9 +150,9 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
         }
         writeln!(
             out,
-            "{} windows, {alarms} alarms ({} lines could not be used)",
+            "{} windows, {alarms} alarms ({} lines or messages could not be used)",
             points.len(),
-            loaded.malformed
+            gathered.unusable
         )?;
     }
     Ok(End::Done)
@@ -146,6 +179,46 @@ fn windows(readings: impl Iterator<Item = Reading>, messages: usize) -> Vec<Wind
     assembly.retire()
 }
 
+/// The labelled messages of a window, each with its time.
+fn answered(window: &Window, answers: &[Option<Answer>]) -> Vec<(i64, Answer)> {
+    let answer = |(origin, reading): &(Origin, Reading)| {
+        let index = usize::try_from(origin.offset).ok()?;
+        Some((reading.time, (*answers.get(index)?)?))
+    };
+    window.readings.iter().filter_map(answer).collect()
+}
+
+/// Puts answers into the test on errors; what that changed.
+fn observe(errors: &mut ErrorWatch, answers: &[(i64, Answer)]) -> Vec<(&'static str, Stretch)> {
+    let mut changes = Vec::new();
+    for (time, answer) in answers {
+        match errors.observe(!answer.right, *time) {
+            ErrorChange::None => {}
+            ErrorChange::Opened(risen) => changes.push(("opened", risen.since)),
+            ErrorChange::Resolved(risen) => changes.push(("resolved", risen.since)),
+        }
+    }
+    changes
+}
+
+fn tell_errors(
+    out: &mut impl Write,
+    window: &Window,
+    change: &str,
+    since: &Stretch,
+) -> std::io::Result<()> {
+    let accuracy = since.measured().accuracy;
+    writeln!(
+        out,
+        "alarm of labels {change} in window {} ({}): since {} the model was right in {:.1} % of {} labelled messages",
+        window.number,
+        moment(window.start),
+        moment(since.begun),
+        100.0 * accuracy.value,
+        accuracy.messages,
+    )
+}
+
 fn point(window: &Window, judged: &Judged) -> Point {
     let total = judged.counts.messages.max(1) as f64;
     Point {
@@ -153,11 +226,7 @@ fn point(window: &Window, judged: &Judged) -> Point {
         end: window.end,
         messages: judged.finding.messages,
         p: judged.finding.p,
-        verdict: match judged.verdict {
-            Verdict::Ok => Mark::Ok,
-            Verdict::Unknown => Mark::Unknown,
-            Verdict::Drift => Mark::Drift,
-        },
+        verdict: judged.verdict,
         shares: judged
             .counts
             .classes
@@ -165,14 +234,6 @@ fn point(window: &Window, judged: &Judged) -> Point {
             .map(|&count| count as f64 / total)
             .collect(),
         alarm_opened: judged.change == Change::Opened,
-    }
-}
-
-fn name(files: &[PathBuf]) -> String {
-    match files {
-        [] => "standard input".to_owned(),
-        [one] => one.display().to_string(),
-        [first, rest @ ..] => format!("{} and {} more", first.display(), rest.len()),
     }
 }
 
@@ -184,8 +245,8 @@ fn line(
     token: &impl Fn(u32) -> Option<String>,
 ) -> Value {
     let mut line = json!({
-        "start": crate::drift::timeline::axis::moment(window.start),
-        "end": crate::drift::timeline::axis::moment(window.end),
+        "start": moment(window.start),
+        "end": moment(window.end),
     });
     let described = crate::drift::judge::describe(judged, labels, token);
     if let (Some(line), Value::Object(described)) = (line.as_object_mut(), described) {
@@ -215,7 +276,7 @@ fn tell(
         out,
         "alarm in window {} ({}): {:?} severity, {:?}: {} Words that moved: {}",
         window.number,
-        crate::drift::timeline::axis::moment(window.start),
+        moment(window.start),
         alarm.decision.severity,
         alarm.decision.remedy,
         alarm.decision.reason,

@@ -5,22 +5,25 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::window;
 use crate::cli::ConfigArgs;
 use crate::cli::exit::End;
 use crate::cli::model::log_sparingly;
-use crate::drift::rule::Rule;
-use crate::drift::timeline::{Legend, Mark, Point, svg, terminal};
+use crate::drift::rule::{Rule, Verdict};
+use crate::drift::timeline::{Legend, Point, svg, terminal};
 use crate::store::{PastWindow, Store};
 
 /// Columns of the picture.
 const WIDTH: usize = 100;
+/// Windows of which it is said what labels say, the latest first.
+const SAID: usize = 5;
 
 /// Show what the watch over the feed has found lately
 ///
 /// Draws the latest windows of the live feed, out of Postgres: how far each was from the model's baseline, the shares of the
-/// predicted labels, and the alarms.
+/// predicted labels, the alarms, the sources of the latest window, and what labels given by people say of the latest windows that have some.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ShowArgs {
     #[command(flatten)]
@@ -55,6 +58,7 @@ pub(super) fn run(args: ShowArgs) -> anyhow::Result<End> {
                 line.extend(detail.clone());
                 line.insert("messages".to_owned(), json!(window.messages));
                 line.insert("verdict".to_owned(), json!(window.verdict));
+                line.insert("labels".to_owned(), labels_of(window));
             }
             writeln!(out, "{line}")?;
         }
@@ -78,6 +82,12 @@ pub(super) fn run(args: ShowArgs) -> anyhow::Result<End> {
     for line in terminal::draw(&points, &legend, WIDTH, colour) {
         writeln!(out, "{line}")?;
     }
+    if let Some(line) = windows.last().and_then(window::sources) {
+        writeln!(out, "{line}")?;
+    }
+    for line in windows.iter().rev().filter_map(window::labels).take(SAID) {
+        writeln!(out, "{line}")?;
+    }
     if let Some(reason) = windows
         .last()
         .and_then(|window| window.detail["reason"].as_str())
@@ -85,6 +95,17 @@ pub(super) fn run(args: ShowArgs) -> anyhow::Result<End> {
         writeln!(out, "{reason}")?;
     }
     Ok(End::Done)
+}
+
+/// What labels say of a window, for programs; null without any.
+fn labels_of(window: &PastWindow) -> Value {
+    match window.labelled {
+        0 => Value::Null,
+        labelled => json!({
+            "labelled": labelled, "correct": window.correct, "low": window.accuracy_low, "high": window.accuracy_high,
+            "agreement": window.agreement,
+        }),
+    }
 }
 
 /// The labels of the latest window that was compared.
@@ -103,11 +124,7 @@ fn point(window: &PastWindow, labels: &[String]) -> Point {
         end: window.ended.timestamp_millis(),
         messages: window.messages.unsigned_abs(),
         p: window.p,
-        verdict: match &*window.verdict {
-            "ok" => Mark::Ok,
-            "drift" => Mark::Drift,
-            _ => Mark::Unknown,
-        },
+        verdict: Verdict::named(&window.verdict),
         shares: labels.iter().map(share).collect(),
         alarm_opened: window.detail["change"] == "opened",
     }

@@ -24,8 +24,29 @@ use text::{Source, english, foreign};
 /// Posts between two changes of what everybody talks about.
 const WAVE: u64 = 3_000;
 const FOREIGN_SHARE: f64 = 0.08;
+/// The same in the scene of other languages.
+const MOSTLY_FOREIGN: f64 = 0.6;
+/// The subject that the story is about: its place among [`SUBJECTS`], and its name.
+const STAR_SUBJECT: usize = 0;
+pub(super) const STAR: &str = SUBJECTS[STAR_SUBJECT].name;
+/// Its share of the posts on a calm day, and in the storm.
+const STAR_SHARES: (f64, f64) = (0.12, 0.2);
 /// Regulars write most posts, so that authors recur.
 const AUTHORS: u32 = 4_000;
+
+/// What goes on in the feed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scene {
+    /// One subject after the other is on everybody's lips.
+    #[default]
+    Waves,
+    /// Every day is like the others.
+    Calm,
+    /// People are angry about one subject.
+    Storm,
+    /// Most posts are in other languages.
+    Foreign,
+}
 
 /// An endless feed.
 #[derive(Debug)]
@@ -33,6 +54,7 @@ pub struct Feed {
     rng: ChaCha8Rng,
     count: u64,
     wave: Wave,
+    scene: Scene,
 }
 
 /// For a while one subject is on everybody's lips, and mostly in one mood.
@@ -41,6 +63,12 @@ struct Wave {
     subject: usize,
     mood: Mood,
 }
+
+/// What the storm is.
+const STAR_STORM: Wave = Wave {
+    subject: STAR_SUBJECT,
+    mood: Mood::Negative,
+};
 
 impl Feed {
     #[must_use]
@@ -51,7 +79,13 @@ impl Feed {
             rng,
             count: 0,
             wave,
+            scene: Scene::default(),
         }
+    }
+
+    /// What goes on from now on.
+    pub fn set_scene(&mut self, scene: Scene) {
+        self.scene = scene;
     }
 
     /// The next post, written at about `now`. The same seed and the same times give the same posts.
@@ -79,26 +113,14 @@ impl Feed {
     fn sound_post(&mut self, now: DateTime<Utc>) -> PostFields {
         let rng = &mut self.rng;
         let source = weighted(rng, &Source::ALL);
-        let in_wave = rng.random_bool(0.25);
-        let subject = if in_wave {
-            self.wave.subject
-        } else {
-            rng.random_range(0..SUBJECTS.len())
-        };
-        let mood = if in_wave && rng.random_bool(0.8) {
-            self.wave.mood
-        } else {
-            weighted(
-                rng,
-                &[
-                    (Mood::Negative, 30),
-                    (Mood::Neutral, 35),
-                    (Mood::Positive, 35),
-                ],
-            )
-        };
+        let (subject, mood) = topic(rng, self.scene, self.wave);
         let subject = &SUBJECTS[subject];
-        let (language, text) = if rng.random_bool(FOREIGN_SHARE) {
+        let foreign_share = if self.scene == Scene::Foreign {
+            MOSTLY_FOREIGN
+        } else {
+            FOREIGN_SHARE
+        };
+        let (language, text) = if rng.random_bool(foreign_share) {
             let language = LANGUAGES.choose(rng).expect("there are languages");
             (language.tag, foreign(rng, language, mood, subject))
         } else {
@@ -138,6 +160,34 @@ impl Wave {
             mood: weighted(rng, &[(Mood::Negative, 3), (Mood::Positive, 2)]),
         }
     }
+}
+
+/// What a post is about, and in which mood.
+fn topic(rng: &mut ChaCha8Rng, scene: Scene, wave: Wave) -> (usize, Mood) {
+    let (share, loud, angry) = match scene {
+        Scene::Waves => (0.25, wave, 0.8),
+        Scene::Calm | Scene::Foreign => (STAR_SHARES.0, STAR_STORM, 0.0),
+        Scene::Storm => (STAR_SHARES.1, STAR_STORM, 0.9),
+    };
+    let is_loud = rng.random_bool(share);
+    let subject = if is_loud {
+        loud.subject
+    } else {
+        rng.random_range(0..SUBJECTS.len())
+    };
+    let mood = if is_loud && rng.random_bool(angry) {
+        loud.mood
+    } else {
+        weighted(
+            rng,
+            &[
+                (Mood::Negative, 30),
+                (Mood::Neutral, 35),
+                (Mood::Positive, 35),
+            ],
+        )
+    };
+    (subject, mood)
 }
 
 /// How long before its arrival a post was written: mostly a moment, sometimes minutes.
@@ -253,6 +303,21 @@ mod tests {
             .filter(|time| !time.starts_with("2023-11-14"))
             .count();
         assert!((1..50).contains(&wild), "{wild} wild times");
+    }
+
+    #[test]
+    fn a_storm_is_about_one_subject_and_angry_and_calm_is_neither() {
+        let star = |scene: Scene| {
+            let mut feed = Feed::new(9);
+            feed.set_scene(scene);
+            let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+            let posts: Vec<Post> = (0..4_000).map(|_| feed.next_post(now)).collect();
+            let about = |object: &Value| object["subject"] == STAR;
+            objects(&posts).iter().filter(|o| about(o)).count()
+        };
+        let (calm, storm) = (star(Scene::Calm), star(Scene::Storm));
+        assert!((450..800).contains(&calm), "{calm} of 4,000");
+        assert!(storm > calm * 5 / 4, "{storm} after {calm}");
     }
 
     #[test]

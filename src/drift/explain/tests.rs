@@ -17,6 +17,7 @@ fn reading(near: u64, source: &str, subject: &str, label: usize, tokens: Vec<u32
     Reading {
         time: 0,
         print: Fingerprint { exact: near, near },
+        author: None,
         source: source.into(),
         subject: subject.into(),
         label,

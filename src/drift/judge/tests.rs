@@ -1,6 +1,7 @@
 use std::sync::OnceLock;
 
 use super::super::baseline::Identity;
+use super::super::measured::Agreement;
 use super::super::null::NullSettings;
 use super::super::severity::Remedy;
 use super::super::synthetic::{Feed, SHAPE, UNKNOWN};
@@ -57,7 +58,11 @@ fn one_change_is_one_alarm_that_says_what_it_means_and_is_resolved_when_it_is_ov
         } else {
             Feed::default()
         };
-        let judged = judge.judge(&feed.readings(300, 100 + seed), &mut watch);
+        let judged = judge.judge(
+            &feed.readings(300, 100 + seed),
+            Evidence::default(),
+            &mut watch,
+        );
         assert_eq!(judged.alarm.is_some(), judged.change == Change::Opened);
         if judged.change != Change::None {
             changes.push((seed, judged.change));
@@ -74,7 +79,11 @@ fn one_change_is_one_alarm_that_says_what_it_means_and_is_resolved_when_it_is_ov
 #[test]
 fn every_window_has_an_estimate_of_its_accuracy_where_the_baseline_is_labelled() {
     let judge = Judge::new(baseline(), 1_000);
-    let judged = judge.judge(&Feed::default().readings(300, 5), &mut Watch::default());
+    let judged = judge.judge(
+        &Feed::default().readings(300, 5),
+        Evidence::default(),
+        &mut Watch::default(),
+    );
     let accuracy = judged.estimates.accuracy.unwrap();
     assert!(
         accuracy.low < 0.667 && 0.667 < accuracy.high,
@@ -82,4 +91,30 @@ fn every_window_has_an_estimate_of_its_accuracy_where_the_baseline_is_labelled()
     );
     let shares = judged.estimates.shift.unwrap().shares;
     assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-6);
+}
+
+#[test]
+fn labels_tell_whether_the_estimate_holds_and_what_to_do() {
+    let judge = Judge::new(baseline(), 1_000);
+    let answers = |right: usize| -> Vec<Answer> {
+        (0..200)
+            .map(|index| Answer {
+                confidence: 0.67,
+                right: index < right,
+            })
+            .collect()
+    };
+    let readings = moved().readings(300, 9);
+    let mut told = Vec::new();
+    for right in [134, 40] {
+        let evidence = Evidence {
+            answers: &answers(right),
+            errors_risen: false,
+        };
+        let judged = judge.judge(&readings, evidence, &mut Watch::default());
+        let alarm = judged.alarm.unwrap();
+        told.push((judged.measured.unwrap().agreement, alarm.decision.remedy));
+    }
+    assert_eq!(told[0].0, Agreement::Agrees);
+    assert_eq!(told[1], (Agreement::TooHigh, Remedy::Retrain));
 }

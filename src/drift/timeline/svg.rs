@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::axis::{self, moment};
-use super::{Column, Legend, Mark, Point, columns, digits, thousands, top};
+use super::{Column, Legend, Point, Verdict, columns, digits, thousands, top};
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 360.0;
@@ -221,13 +221,9 @@ fn p_track(out: &mut String, columns: &[Column], scale: &Scale, alarm: f64) {
     let sparse = columns.len() <= 150;
     for column in columns
         .iter()
-        .filter(|column| sparse || column.verdict != Mark::Ok)
+        .filter(|column| sparse || column.verdict != Verdict::Ok)
     {
-        let class = match column.verdict {
-            Mark::Ok => "ok",
-            Mark::Unknown => "unknown",
-            Mark::Drift => "drift",
-        };
+        let class = column.verdict.as_str();
         let (x, y) = (scale.middle(column), scale.y(column.digits.unwrap_or(0.0)));
         push(
             out,
@@ -335,9 +331,9 @@ fn hit(out: &mut String, column: &Column, scale: &Scale, legend: &Legend) {
         thousands(column.messages)
     );
     text.push_str(match column.verdict {
-        Mark::Ok => "no drift",
-        Mark::Unknown => "too little to say",
-        Mark::Drift => "drift",
+        Verdict::Ok => "no drift",
+        Verdict::Unknown => "too little to say",
+        Verdict::Drift => "drift",
     });
     if let Some(value) = column.digits {
         push(&mut text, format_args!(", −log10 p = {value:.2}"));

@@ -1,7 +1,7 @@
 //! Windows over time as lines of text.
 
 use super::axis::moment;
-use super::{Column, Legend, Mark, Point, columns, digits, thousands, top};
+use super::{Column, Legend, Point, Verdict, columns, digits, thousands, top};
 
 /// Eighths of a character's height.
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -71,9 +71,9 @@ pub fn draw(points: &[Point], legend: &Legend, width: usize, colour: bool) -> Ve
     let alarm = digits(legend.alarm).map_or_else(String::new, |line| format!("alarm at {line:.1}"));
     lines.push(line("−log10 p", &alarm, &|column, _| {
         let paint = match column.verdict {
-            Mark::Ok => None,
-            Mark::Unknown => Some(DIM),
-            Mark::Drift => Some(RED),
+            Verdict::Ok => None,
+            Verdict::Unknown => Some(DIM),
+            Verdict::Drift => Some(RED),
         };
         (column.digits.map_or(' ', |value| block(value / top)), paint)
     }));
@@ -117,7 +117,7 @@ fn places(columns: &[Column], start: i64, end: i64, track: usize) -> Vec<Option<
 }
 
 impl Column {
-    fn rank(&self) -> (bool, Mark) {
+    fn rank(&self) -> (bool, Verdict) {
         (self.alarm_opened, self.verdict)
     }
 }
@@ -129,9 +129,9 @@ fn mark(column: &Column, is_first: bool) -> Cell {
         ('─', Some(RED))
     } else {
         match column.verdict {
-            Mark::Drift => ('!', Some(RED)),
-            Mark::Unknown => ('?', Some(DIM)),
-            Mark::Ok => (' ', None),
+            Verdict::Drift => ('!', Some(RED)),
+            Verdict::Unknown => ('?', Some(DIM)),
+            Verdict::Ok => (' ', None),
         }
     }
 }

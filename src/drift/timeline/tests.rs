@@ -21,7 +21,7 @@ fn legend(labels: &[String]) -> Legend<'_> {
     }
 }
 
-fn point(index: i64, p: f64, verdict: Mark, alarm_opened: bool) -> Point {
+fn point(index: i64, p: f64, verdict: Verdict, alarm_opened: bool) -> Point {
     Point {
         start: MARCH + index * HOUR,
         end: MARCH + (index + 1) * HOUR,
@@ -38,9 +38,9 @@ fn quiet(count: i64, alarm_at: i64) -> Vec<Point> {
     (0..count)
         .map(|index| {
             if (alarm_at..alarm_at + 3).contains(&index) {
-                point(index, 1e-9, Mark::Drift, index == alarm_at)
+                point(index, 1e-9, Verdict::Drift, index == alarm_at)
             } else {
-                point(index, 0.4, Mark::Ok, false)
+                point(index, 0.4, Verdict::Ok, false)
             }
         })
         .collect()
@@ -130,12 +130,12 @@ fn one_alarm_among_ten_thousand_windows_is_still_seen() {
 #[test]
 fn an_alarm_stays_open_over_windows_with_too_little_to_say_until_one_without_drift() {
     let marks = [
-        Mark::Ok,
-        Mark::Drift,
-        Mark::Drift,
-        Mark::Unknown,
-        Mark::Ok,
-        Mark::Drift,
+        Verdict::Ok,
+        Verdict::Drift,
+        Verdict::Drift,
+        Verdict::Unknown,
+        Verdict::Ok,
+        Verdict::Drift,
     ];
     let points: Vec<Point> = (0..)
         .zip(marks)
@@ -187,12 +187,12 @@ fn numbers_that_are_none_leave_gaps_and_break_nothing() {
     let broken = |p, shares: Vec<f64>| Point {
         p,
         shares,
-        ..point(3, 0.5, Mark::Unknown, false)
+        ..point(3, 0.5, Verdict::Unknown, false)
     };
     let points = [
-        point(0, f64::NAN, Mark::Ok, false),
-        point(1, 0.0, Mark::Drift, true),
-        point(2, -1.0, Mark::Ok, false),
+        point(0, f64::NAN, Verdict::Ok, false),
+        point(1, 0.0, Verdict::Drift, true),
+        point(2, -1.0, Verdict::Ok, false),
         broken(None, vec![f64::NAN, 1.0, f64::INFINITY]),
         broken(Some(2.0), vec![0.0; 3]),
         broken(Some(1.0), vec![]),
@@ -201,12 +201,12 @@ fn numbers_that_are_none_leave_gaps_and_break_nothing() {
             start: i64::MIN,
             end: i64::MAX,
             messages: u64::MAX,
-            ..point(0, 0.5, Mark::Ok, false)
+            ..point(0, 0.5, Verdict::Ok, false)
         },
         Point {
             start: 5,
             end: -5,
-            ..point(0, 0.5, Mark::Ok, false)
+            ..point(0, 0.5, Verdict::Ok, false)
         },
     ];
     for alarm in [1e-4, 0.0, f64::NAN] {
@@ -248,7 +248,7 @@ fn windows_that_overlap_each_have_their_own_stretch_of_the_axis() {
     let points: Vec<Point> = (0..10)
         .map(|index| Point {
             end: MARCH + (index + 3) * HOUR,
-            ..point(index, 0.5, Mark::Ok, index == 4)
+            ..point(index, 0.5, Verdict::Ok, index == 4)
         })
         .collect();
     let columns = columns(&points, 3, 100);
@@ -297,7 +297,7 @@ proptest! {
             .map(|&(start, hours, p, mark, alarm)| Point {
                 end: MARCH + (start + hours) * HOUR,
                 p,
-                ..point(start, 0.0, [Mark::Ok, Mark::Unknown, Mark::Drift][mark], alarm)
+                ..point(start, 0.0, [Verdict::Ok, Verdict::Unknown, Verdict::Drift][mark], alarm)
             })
             .collect();
         let labels = labels();

@@ -21,6 +21,7 @@ fn message(partition: i32, offset: i64, time: i64) -> (Origin, Reading) {
     let reading = Reading {
         time,
         print: Fingerprint { exact: 0, near: 0 },
+        author: None,
         source: "".into(),
         subject: "".into(),
         label: 0,

@@ -76,3 +76,59 @@ fn a_model_without_a_baseline_and_one_made_for_another_model_are_told_apart_in_o
         );
     }
 }
+
+#[test]
+fn labels_in_a_file_are_measured_and_wrong_answers_are_an_alarm_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let label =
+        |number: usize, turned: usize| ["negative", "positive", "neutral"][(number + turned) % 3];
+    let labelled = |name: &str, posts: std::ops::Range<usize>, turn: usize| {
+        let posts = posts.map(|number| {
+            let mut post = post(number, false);
+            post["truth"] = json!(label(number, usize::from(number >= turn)));
+            post
+        });
+        write(folder.path(), name, posts)
+    };
+    let held_out = labelled("held-out.jsonl", 10_000..11_000, usize::MAX);
+    let own = folder.path().join("own.json");
+    let made = tidewatch(&[
+        "baseline",
+        "--resamples=500",
+        "--label-field=truth",
+        "--output",
+        own.to_str().unwrap(),
+        held_out.to_str().unwrap(),
+    ]);
+    assert!(
+        String::from_utf8_lossy(&made.stderr).contains("(ECE)"),
+        "{made:?}"
+    );
+    // The texts stay as they were; what people say of them does not.
+    let feed = labelled("feed.jsonl", 0..800, 400);
+    let replayed = tidewatch(&[
+        "drift",
+        "replay",
+        "--json",
+        "--window=200",
+        "--label-field=truth",
+        "--baseline",
+        own.to_str().unwrap(),
+        feed.to_str().unwrap(),
+    ]);
+    let lines: Vec<Value> = String::from_utf8(replayed.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines[4]["alarms"], 0, "{lines:?}");
+    assert_eq!(
+        (&lines[4]["error_alarms"], &lines[2]["errors"]),
+        (&json!(1), &json!("opened"))
+    );
+    let agreement: Vec<&Value> = lines[..4]
+        .iter()
+        .map(|line| &line["measured"]["agreement"])
+        .collect();
+    assert_eq!(agreement, ["agrees", "agrees", "too_high", "too_high"]);
+}

@@ -26,6 +26,11 @@ const RULES: &[Rule] = &[
         because: "reading a time needs nothing",
     },
     Rule {
+        module: "json",
+        may_use: &[],
+        because: "finding a value needs nothing",
+    },
+    Rule {
         module: "nearby",
         may_use: &[],
         because: "finding a file needs nothing",
@@ -56,8 +61,13 @@ const RULES: &[Rule] = &[
         because: "every part reports to it, so it may know none",
     },
     Rule {
+        module: "labels",
+        may_use: &["record", "clock", "json"],
+        because: "what a label is must not depend on how it came or where it is kept",
+    },
+    Rule {
         module: "metrics",
-        may_use: &["record"],
+        may_use: &["record", "labels"],
         because: "every part counts with it; it knows only what is counted",
     },
     Rule {
@@ -66,30 +76,57 @@ const RULES: &[Rule] = &[
         because: "a model scores texts wherever they come from: it knows neither Kafka nor Postgres",
     },
     Rule {
-        module: "drift",
+        module: "watermark",
         may_use: &["record"],
+        because: "in what order of event time partitions are heard concerns neither what is counted nor by whom",
+    },
+    Rule {
+        module: "drift",
+        may_use: &["record", "watermark"],
         because: "whether the feed has changed is arithmetic over readings, wherever they come from",
     },
     Rule {
+        module: "alerts",
+        may_use: &["record", "watermark"],
+        because: "whether sentiment has changed is arithmetic over counts, wherever they come from",
+    },
+    Rule {
         module: "store",
-        may_use: &["record", "fault", "metrics"],
+        may_use: &["record", "labels", "fault", "metrics"],
         because: "SQL is written for records, whoever makes them",
     },
     Rule {
         module: "pipeline",
         may_use: &[
-            "record", "clock", "fault", "refusal", "reminder", "model", "drift", "store",
+            "record", "clock", "json", "fault", "refusal", "reminder", "model", "drift", "store",
             "metrics", "health",
         ],
         because: "the stages join messages, model and store, and run without probes, demo or command line",
     },
     Rule {
+        module: "notify",
+        may_use: &[
+            "record",
+            "alerts",
+            "store",
+            "metrics",
+            "refusal",
+            "pipeline::config",
+            "pipeline::client",
+        ],
+        because: "couriers deliver what stands in Postgres, whoever has written it",
+    },
+    Rule {
         module: "monitor",
         may_use: &[
             "record",
+            "watermark",
+            "labels",
             "drift",
+            "alerts",
             "model",
             "store",
+            "notify",
             "metrics",
             "refusal",
             "pipeline::config",
@@ -131,11 +168,14 @@ const RULES: &[Rule] = &[
 ];
 
 /// The configuration may use other modules' sections, and nothing else of them.
-const SECTIONS: [&str; 6] = [
+const SECTIONS: [&str; 9] = [
+    "alerts::config",
     "drift::config",
     "http::config",
+    "labels::config",
     "log",
     "model::config",
+    "notify::config",
     "pipeline::config",
     "store::config",
 ];

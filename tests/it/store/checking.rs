@@ -137,6 +137,8 @@ async fn each_missing_right_is_named_with_the_statement_that_grants_it() {
         format!("GRANT INSERT, UPDATE ON partition_epochs TO {role}"),
         format!("GRANT INSERT, DELETE ON dead_letters TO {role}"),
         format!("GRANT INSERT, UPDATE, DELETE ON sentiment_minute TO {role}"),
+        format!("GRANT INSERT, UPDATE ON leases TO {role}"),
+        format!("GRANT INSERT, UPDATE, DELETE ON labels TO {role}"),
         format!(
             "does not own predictions, so it cannot make its daily partitions: GRANT tidewatch TO {role}"
         ),

@@ -28,6 +28,7 @@ async fn filled() -> Fixture {
         .await
         .unwrap();
     super::watching::judge_a_window(&fixture).await;
+    super::labelling::label_a_message(&fixture).await;
     fixture
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tidewatch::record::Pane;
-use tidewatch::store::{KeptReport, KeptWindow, Lease, Watched};
+use tidewatch::store::{AlertStep, KeptAlert, KeptNotice, KeptReport, KeptWindow, Lease, Watched};
 
 use super::*;
 
@@ -26,12 +26,34 @@ fn window(number: i64) -> KeptWindow {
         verdict: "drift".into(),
         p: Some(1e-6),
         foremost: Some("classes".into()),
-        detail: json!({"classes": {"bad": 0.75, "good": 0.25}}),
+        detail: json!({
+            "classes": {"bad": 0.75, "good": 0.25},
+            "by_source": {"": {"messages": 200, "distinct": 190, "verdict": "drift", "adjusted": 1e-6, "against": "all"}},
+        }),
         counts: vec![1],
     }
 }
 
-/// A window that opened an alarm, with its report.
+fn alert() -> KeptAlert {
+    KeptAlert {
+        id: "a".into(),
+        rule: "negative rises".into(),
+        source: None,
+        subject: Some("coffee".into()),
+        label: "negative".into(),
+        direction: "rise".into(),
+        started: Utc::now(),
+        opened: Utc::now(),
+        updated: Utc::now(),
+        resolved: None,
+        normal: 0.25,
+        share: 0.5,
+        messages: 80,
+        detail: json!({}),
+    }
+}
+
+/// A window that opened an alarm, with its report, and an alert, with a notice.
 pub(super) async fn judge_a_window(fixture: &Fixture) {
     let held = lease(fixture, "one", LONG).await.unwrap();
     let step = Watched {
@@ -42,6 +64,17 @@ pub(super) async fn judge_a_window(fixture: &Fixture) {
             number: 0,
             change: "opened".into(),
             report: json!({"alarm": {"severity": "high"}}),
+        }],
+        alerts: AlertStep {
+            alerts: vec![alert()],
+            ..AlertStep::default()
+        },
+        notices: vec![KeptNotice {
+            id: "a-opened".into(),
+            kind: "alert",
+            about: "a".into(),
+            body: json!({"status": "opened"}),
+            receivers: vec!["webhook on-call".into()],
         }],
         ..Watched::default()
     };

@@ -26,15 +26,27 @@ pub(super) fn check(config: &Config, outputs: &[(&str, Vec<usize>)]) -> Vec<Line
     outputs
         .iter()
         .flat_map(|(topic, replicas)| match settings(config, topic) {
-            Ok(settings) => output(topic, replicas, &settings, largest),
-            Err(error) => vec![Line::warning(
-                PART,
-                format!(
-                    "the settings of {topic} cannot be read ({error}): grant this user DESCRIBE_CONFIGS on it"
-                ),
-            )],
+            Ok(settings) => output(topic, replicas, &settings, Some(largest)),
+            Err(error) => vec![unreadable(topic, &error)],
         })
         .collect()
+}
+
+/// As [`check`] for the topics of drift reports and of alerts, which have a key and are small.
+pub(super) fn check_told(config: &Config, topic: &str, replicas: &[usize]) -> Vec<Line> {
+    match settings(config, topic) {
+        Ok(settings) => output(topic, replicas, &settings, None),
+        Err(error) => vec![unreadable(topic, &error)],
+    }
+}
+
+fn unreadable(topic: &str, error: &KafkaError) -> Line {
+    Line::warning(
+        PART,
+        format!(
+            "the settings of {topic} cannot be read ({error}): grant this user DESCRIBE_CONFIGS on it"
+        ),
+    )
 }
 
 fn settings(config: &Config, topic: &str) -> Result<ConfigResource, KafkaError> {
@@ -59,12 +71,20 @@ fn number(settings: &ConfigResource, name: &str) -> Option<usize> {
     text(settings, name)?.parse().ok()
 }
 
-fn output(topic: &str, replicas: &[usize], settings: &ConfigResource, largest: usize) -> Vec<Line> {
+/// `largest` is the size of what may come without a key.
+fn output(
+    topic: &str,
+    replicas: &[usize],
+    settings: &ConfigResource,
+    largest: Option<usize>,
+) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut fault = |problem: &dyn Display| {
         lines.push(Line::fault(PART, format!("the output {topic} {problem}")));
     };
-    if text(settings, "cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
+    let compacted =
+        text(settings, "cleanup.policy").is_some_and(|policy| policy.contains("compact"));
+    if compacted && largest.is_some() {
         fault(
             &"is compacted, which refuses records without a key: set its cleanup.policy to delete",
         );
@@ -79,8 +99,8 @@ fn output(topic: &str, replicas: &[usize], settings: &ConfigResource, largest: u
     if !lines.is_empty() {
         return lines;
     }
-    vec![match number(settings, "max.message.bytes") {
-        Some(limit) if limit < largest => Line::warning(
+    vec![match number(settings, "max.message.bytes").zip(largest) {
+        Some((limit, largest)) if limit < largest => Line::warning(
             PART,
             format!(
                 "the output {topic} takes records of {limit} bytes and messages may have {largest}, of which only what fits is \
