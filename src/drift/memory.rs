@@ -1,4 +1,4 @@
-//! What the watcher remembers of a model between two looks, as bytes.
+//! What the watcher remembers of a model between two looks, as bytes: all but the readings that it can take from panes again.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use super::pane::{self, PaneError};
 use super::reading::Reading;
 use super::rule::Watch;
 use super::severity::Situation;
-use super::windows::Snapshot;
+use super::windows::{Place, Snapshot};
 use crate::record::{Origin, TopicPartition};
 
-/// Everything about a model that is not yet in a closed window, and the alarm that may be open.
+/// What is known of a model's windows in the making, and the alarm that may be open.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Memory {
     pub windows: Snapshot,
@@ -62,6 +62,21 @@ struct MemoryBytes {
     situation: Option<String>,
     #[prost(string, optional, tag = "15")]
     errors: Option<String>,
+    #[prost(message, optional, tag = "16")]
+    closed: Option<PlaceBytes>,
+    #[prost(message, optional, tag = "17")]
+    left: Option<PlaceBytes>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PlaceBytes {
+    #[prost(int64, tag = "1")]
+    time: i64,
+    /// The index of its partition.
+    #[prost(uint32, tag = "2")]
+    partition: u32,
+    #[prost(int64, tag = "3")]
+    offset: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -97,6 +112,8 @@ impl Memory {
         let Snapshot {
             pending,
             open,
+            closed,
+            left,
             late,
             bounds,
             newest,
@@ -124,6 +141,14 @@ impl Memory {
             })
         };
         let (pending, open) = (readings(pending), readings(open));
+        let mut place = |place: &Option<Place>| {
+            place.as_ref().map(|(time, origin)| PlaceBytes {
+                time: *time,
+                partition: index(&mut partitions, origin),
+                offset: origin.offset,
+            })
+        };
+        let (closed, left) = (place(closed), place(left));
         MemoryBytes {
             partitions,
             pending,
@@ -140,6 +165,8 @@ impl Memory {
             last: bounds.map(|(_, last)| last),
             situation: self.situation.as_ref().and_then(written),
             errors: self.errors.as_ref().and_then(written),
+            closed,
+            left,
         }
         .encode_to_vec()
     }
@@ -158,31 +185,34 @@ impl Memory {
                 partition: kept.partition,
             })
             .collect();
+        let origin = |index: u32, offset: i64| {
+            let found = partitions.get(index as usize).cloned();
+            found
+                .map(|TopicPartition { topic, partition }| Origin {
+                    topic,
+                    partition,
+                    offset,
+                })
+                .ok_or_else(|| PaneError(format!("it has no partition {index}")))
+        };
         let readings = |kept: Option<ReadingsBytes>| {
             let kept = kept.unwrap_or_default();
             let rows = pane::decode(&kept.pane)?;
-            let places = kept.partitions.iter().map(|&index| {
-                partitions
-                    .get(index as usize)
-                    .ok_or_else(|| PaneError(format!("it has no partition {index}")))
-            });
             rows.into_iter()
-                .zip(places)
-                .map(|((offset, reading), place)| {
-                    let TopicPartition { topic, partition } = place?.clone();
-                    let origin = Origin {
-                        topic,
-                        partition,
-                        offset,
-                    };
-                    Ok((origin, reading))
-                })
+                .zip(&kept.partitions)
+                .map(|((offset, reading), &index)| Ok((origin(index, offset)?, reading)))
                 .collect::<Result<Vec<_>, PaneError>>()
+        };
+        let place = |kept: Option<PlaceBytes>| {
+            kept.map(|kept| Ok::<_, PaneError>((kept.time, origin(kept.partition, kept.offset)?)))
+                .transpose()
         };
         Ok(Self {
             windows: Snapshot {
                 pending: readings(kept.pending)?,
                 open: readings(kept.open)?,
+                closed: place(kept.closed)?,
+                left: place(kept.left)?,
                 late: kept.late,
                 bounds: kept.first.zip(kept.last),
                 newest: partitions
@@ -263,6 +293,8 @@ mod tests {
             windows: Snapshot {
                 pending: vec![reading(0, 4, 90), reading(2, 9, 91)],
                 open: vec![reading(1, 7, 50)],
+                closed: Some((50, reading(1, 8, 0).0)),
+                left: Some((51, reading(3, 2, 0).0)),
                 late: 3,
                 bounds: Some((45, 50)),
                 newest: vec![(partition(0), 90), (partition(1), -5)],

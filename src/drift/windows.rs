@@ -36,18 +36,27 @@ pub struct Window {
     /// came late.
     pub start: i64,
     pub end: i64,
-    /// In the order of their event times, but for those that came late.
-    pub readings: Vec<(Origin, Reading)>,
+    /// In the order of their event times; equal times go by topic, partition and offset.
+    pub readings: Vec<Reading>,
+    /// Where each of them stands in Kafka.
+    pub origins: Vec<Origin>,
     /// How many of them came after the watermark.
     pub late: u64,
 }
+
+/// Where a reading belongs in the order of a stream: its event time, then its place in Kafka.
+pub type Place = (i64, Origin);
 
 /// The windows of one model, being made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assembly {
     settings: WindowSettings,
-    pending: BTreeMap<(i64, Origin), Reading>,
-    open: Vec<(Origin, Reading)>,
+    pending: BTreeMap<Place, Held>,
+    open: BTreeMap<Place, Held>,
+    /// The latest that is in a closed window.
+    closed: Option<Place>,
+    /// The latest that has left for a window, be it open or closed.
+    left: Option<Place>,
     /// The earliest and the latest event time among the open ones that came in time.
     bounds: Option<(i64, i64)>,
     /// Among the open ones, those that came late.
@@ -58,11 +67,23 @@ pub struct Assembly {
     number: u64,
 }
 
-/// All there is to remember of an [`Assembly`].
+/// A reading that is not in a closed window.
+#[derive(Debug, Clone, PartialEq)]
+struct Held {
+    reading: Reading,
+    /// [`Assembly::restore`] could not tell that it is not in a closed window: a snapshot has to hold it.
+    loose: bool,
+}
+
+/// What there is to remember of an [`Assembly`], but for the readings that [`Assembly::restore`] takes back.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Snapshot {
     pub pending: Vec<(Origin, Reading)>,
     pub open: Vec<(Origin, Reading)>,
+    /// The latest reading that is in a closed window.
+    pub closed: Option<Place>,
+    /// The latest reading that is in a window, be it open or closed.
+    pub left: Option<Place>,
     pub late: u64,
     /// The earliest and the latest event time among the open ones that came in time.
     pub bounds: Option<(i64, i64)>,
@@ -73,19 +94,34 @@ pub struct Snapshot {
 }
 
 impl Assembly {
-    /// Begins with what is remembered, at the time `now` in milliseconds.
+    /// Begins with what is remembered, at the time `now` in milliseconds. Readings that came since the last closed window are
+    /// to be restored.
     #[must_use]
     pub fn new(settings: WindowSettings, remembered: Snapshot, now: i64) -> Self {
-        let key = |(origin, reading): (Origin, Reading)| ((reading.time, origin), reading);
+        let loose = |readings: Vec<(Origin, Reading)>| {
+            let held = |(origin, reading): (Origin, Reading)| {
+                let place = (reading.time, origin);
+                (
+                    place,
+                    Held {
+                        reading,
+                        loose: true,
+                    },
+                )
+            };
+            readings.into_iter().map(held).collect()
+        };
         let mut heard = Watermark::new(settings.lateness, settings.idle);
         for (partition, newest) in &remembered.newest {
             heard.hear(partition, *newest, now);
         }
         Self {
             settings,
-            pending: remembered.pending.into_iter().map(key).collect(),
+            pending: loose(remembered.pending),
+            open: loose(remembered.open),
+            closed: remembered.closed,
+            left: remembered.left,
             bounds: remembered.bounds,
-            open: remembered.open,
             late: remembered.late,
             heard,
             watermark: remembered.watermark.unwrap_or(i64::MIN),
@@ -93,16 +129,23 @@ impl Assembly {
         }
     }
 
-    /// What to remember.
+    /// What to remember after [`Assembly::close`].
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            pending: self
-                .pending
+        let kept = |held: &BTreeMap<Place, Held>, alone: &dyn Fn(&Place) -> bool| {
+            let kept = held
                 .iter()
-                .map(|((_, origin), reading)| (origin.clone(), reading.clone()))
-                .collect(),
-            open: self.open.clone(),
+                .filter(|(place, held)| held.loose || alone(place));
+            kept.map(|((_, origin), held)| (origin.clone(), held.reading.clone()))
+                .collect()
+        };
+        // One that came late and waits because a partition was heard of anew would be taken for an open one.
+        let passed = |place: &Place| self.left.as_ref().is_some_and(|left| place <= left);
+        Snapshot {
+            pending: kept(&self.pending, &passed),
+            open: kept(&self.open, &|_| false),
+            closed: self.closed.clone(),
+            left: self.left.clone(),
             late: self.late,
             bounds: self.bounds,
             newest: self
@@ -115,6 +158,27 @@ impl Assembly {
         }
     }
 
+    /// Takes back a reading that was pushed before the snapshot was made; whether it is in no closed window.
+    pub fn restore(&mut self, origin: Origin, reading: Reading) -> bool {
+        let place = (reading.time, origin);
+        if self.open.contains_key(&place) || self.pending.contains_key(&place) {
+            return true;
+        }
+        if self.closed.as_ref().is_some_and(|closed| place <= *closed) {
+            return false;
+        }
+        let held = Held {
+            reading,
+            loose: false,
+        };
+        if self.left.as_ref().is_some_and(|left| place <= *left) {
+            self.open.insert(place, held);
+        } else {
+            self.pending.insert(place, held);
+        }
+        true
+    }
+
     /// There is such a partition: it is waited for, unless it stays silent.
     pub fn expect(&mut self, partition: &TopicPartition, now: i64) {
         self.heard.expect(partition, now);
@@ -124,7 +188,9 @@ impl Assembly {
     pub fn push(&mut self, origin: Origin, reading: Reading, now: i64) {
         self.heard
             .hear(&origin.topic_partition(), reading.time, now);
-        self.pending.insert((reading.time, origin), reading);
+        let place = (reading.time, origin);
+        let loose = self.closed.as_ref().is_some_and(|closed| place <= *closed);
+        self.pending.insert(place, Held { reading, loose });
     }
 
     /// Closes every window that is complete at the time `now`.
@@ -136,10 +202,10 @@ impl Assembly {
             if time > due && self.pending.len() <= MOST_PENDING {
                 break;
             }
-            let Some(((time, origin), reading)) = self.pending.pop_first() else {
+            let Some((place, held)) = self.pending.pop_first() else {
                 break;
             };
-            closed.extend(self.take(time, origin, reading));
+            closed.extend(self.take(place, held));
         }
         self.watermark = self
             .watermark
@@ -150,8 +216,8 @@ impl Assembly {
     /// Closes the open window as it is, everything that waits included: no more will come for this model.
     pub fn retire(&mut self) -> Vec<Window> {
         let mut closed = Vec::new();
-        while let Some(((time, origin), reading)) = self.pending.pop_first() {
-            closed.extend(self.take(time, origin, reading));
+        while let Some((place, held)) = self.pending.pop_first() {
+            closed.extend(self.take(place, held));
         }
         closed.extend(self.cut());
         closed
@@ -182,8 +248,9 @@ impl Assembly {
     }
 
     /// Puts a reading into the open window; the window that this closes, if it does.
-    fn take(&mut self, time: i64, origin: Origin, reading: Reading) -> Vec<Window> {
+    fn take(&mut self, place: Place, held: Held) -> Vec<Window> {
         let mut closed = Vec::new();
+        let time = place.0;
         let is_late = time <= self.watermark;
         if let (Some(length), Some((_, latest))) = (self.settings.time, self.bounds)
             && !is_late
@@ -196,7 +263,10 @@ impl Assembly {
             self.bounds = Some((first.min(time), last.max(time)));
         }
         self.late += u64::from(is_late);
-        self.open.push((origin, reading));
+        if self.left.as_ref().is_none_or(|left| place > *left) {
+            self.left = Some(place.clone());
+        }
+        self.open.insert(place, held);
         if self.open.len() >= self.settings.messages {
             closed.extend(self.cut());
         }
@@ -204,17 +274,24 @@ impl Assembly {
     }
 
     fn cut(&mut self) -> Option<Window> {
-        let readings = std::mem::take(&mut self.open);
-        let times = readings.iter().map(|(_, reading)| reading.time);
-        let all = times.clone().min().zip(times.max())?;
-        let (start, end) = self.bounds.take().unwrap_or(all);
+        let open = std::mem::take(&mut self.open);
+        let (first, last) = open.keys().next().zip(open.keys().next_back())?;
+        let (start, end) = self.bounds.take().unwrap_or((first.0, last.0));
+        if self.closed.as_ref().is_none_or(|closed| last > closed) {
+            self.closed = Some(last.clone());
+        }
         let number = self.number;
         self.number += 1;
+        let (origins, readings) = open
+            .into_iter()
+            .map(|((_, origin), held)| (origin, held.reading))
+            .unzip();
         Some(Window {
             number,
             start,
             end,
             readings,
+            origins,
             late: std::mem::take(&mut self.late),
         })
     }

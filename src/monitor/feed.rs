@@ -1,5 +1,6 @@
 //! What one model has scored: its windows in the making, and its alarm.
 
+use super::kept_panes::KeptPanes;
 use super::report;
 use crate::drift::baseline::Baseline;
 use crate::drift::config::DriftConfig;
@@ -12,12 +13,13 @@ use crate::drift::reading::Reading;
 use crate::drift::rule::{Change, Watch};
 use crate::drift::severity::{Decision, Situation};
 use crate::drift::windows::{Assembly, Window};
-use crate::record::{Origin, TopicPartition};
-use crate::store::KeptReport;
+use crate::record::TopicPartition;
+use crate::store::{KeptPane, KeptReport};
 
 /// A model's part of the feed.
 pub(super) struct Feed {
     assembly: Assembly,
+    panes: KeptPanes,
     watch: Watch,
     since: Option<(u64, i64)>,
     situation: Option<Situation>,
@@ -28,6 +30,7 @@ impl Feed {
     pub(super) fn new(memory: Memory, config: &DriftConfig, now: i64) -> Self {
         Self {
             assembly: Assembly::new(config.windows(), memory.windows, now),
+            panes: KeptPanes::default(),
             watch: memory.watch,
             since: memory.since,
             situation: memory.situation,
@@ -49,16 +52,50 @@ impl Feed {
         self.assembly.expect(partition, now);
     }
 
-    pub(super) fn push(&mut self, origin: Origin, reading: Reading, now: i64) {
-        self.assembly.push(origin, reading, now);
+    /// Counts a pane's messages.
+    pub(super) fn take(&mut self, pane: &KeptPane, readings: Vec<(i64, Reading)>, now: i64) {
+        if !readings.is_empty() {
+            self.panes
+                .hold(&pane.partition, &pane.offsets, readings.len());
+        }
+        for (offset, reading) in readings {
+            self.assembly.push(pane.origin(offset), reading, now);
+        }
     }
 
-    pub(super) fn close(&mut self, now: i64) -> Vec<Window> {
-        self.assembly.close(now)
+    /// Takes a pane back that was counted before; whether any of its messages is in no closed window.
+    pub(super) fn restore(&mut self, pane: &KeptPane, readings: Vec<(i64, Reading)>) -> bool {
+        let mut waiting = 0;
+        for (offset, reading) in readings {
+            let waits = self.assembly.restore(pane.origin(offset), reading);
+            waiting += usize::from(waits);
+        }
+        if waiting > 0 {
+            self.panes.hold(&pane.partition, &pane.offsets, waiting);
+        }
+        waiting > 0
     }
 
-    pub(super) fn retire(&mut self) -> Vec<Window> {
-        self.assembly.retire()
+    /// Whether messages of the pane are in no closed window.
+    pub(super) fn holds(&self, pane: &KeptPane) -> bool {
+        self.panes.holds(&pane.partition, pane.offsets.start)
+    }
+
+    /// The windows that are complete, all of them where no more will come, and the panes that lie in them.
+    pub(super) fn close(
+        &mut self,
+        retired: bool,
+        now: i64,
+    ) -> (Vec<Window>, Vec<(TopicPartition, i64)>) {
+        let windows = if retired {
+            self.assembly.retire()
+        } else {
+            self.assembly.close(now)
+        };
+        let closed = windows.iter().map(|window| &*window.origins);
+        let done = closed.flat_map(|origins| self.panes.release(origins));
+        let done = done.collect();
+        (windows, done)
     }
 
     pub(super) fn heard(&self) -> Option<i64> {
@@ -145,17 +182,12 @@ impl Feed {
         baseline: Option<&Baseline>,
         config: &DriftConfig,
     ) -> Option<Judged> {
-        let readings: Vec<Reading> = window
-            .readings
-            .iter()
-            .map(|(_, reading)| reading.clone())
-            .collect();
         let judge = Judge::new(baseline?, config.windows_per_false_alarm);
         let evidence = Evidence {
             answers,
             errors_risen: self.errors_risen(),
         };
-        let judged = judge.judge(&readings, evidence, &mut self.watch);
+        let judged = judge.judge(&window.readings, evidence, &mut self.watch);
         if let Some(alarm) = &judged.alarm {
             self.since = Some((window.number, window.start));
             self.situation = Some(alarm.situation);

@@ -1,14 +1,14 @@
 //! What is in memory while this instance has the duty.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::alerting::{self, Alerting};
 use super::feed::Feed;
 use super::{MonitorError, Setting};
 use crate::drift::memory::Memory;
 use crate::drift::pane;
-use crate::record::{Origin, TopicPartition};
+use crate::drift::reading::Reading;
+use crate::record::TopicPartition;
 use crate::store::{KeptPane, Lease};
 
 /// What is in memory while the lease is held.
@@ -17,6 +17,8 @@ pub(super) struct Held {
     /// Up to where each partition has been counted.
     pub positions: BTreeMap<TopicPartition, i64>,
     pub feeds: BTreeMap<i32, Feed>,
+    /// Panes (partition and first offset) that are still kept and not needed any more.
+    pub over: Vec<(TopicPartition, i64)>,
     /// None where alerts are off.
     pub alerting: Option<Alerting>,
 }
@@ -35,18 +37,12 @@ impl Held {
             let model = store.model_id(&setting.model).await?;
             store.keep_baseline(model, &json).await?;
         }
-        let mut feeds = BTreeMap::new();
-        for (model, bytes) in store.watch_memory().await? {
-            let memory = Memory::decode(&bytes).unwrap_or_else(|error| {
-                tracing::warn!(model, "the watch over a model begins anew: {error}");
-                Memory::default()
-            });
-            feeds.insert(model, Feed::new(memory, &setting.drift, now));
-        }
-        if !setting.drift.enabled {
-            // What is remembered waits until drift is watched again.
-            feeds.clear();
-        }
+        // Where drift is not watched, what is remembered waits until it is again.
+        let (feeds, over) = if setting.drift.enabled {
+            feeds(setting, now).await?
+        } else {
+            Default::default()
+        };
         let alerting = if setting.alerts.enabled {
             let alerting = alerting::Setting {
                 alerts: &setting.alerts,
@@ -62,6 +58,7 @@ impl Held {
             lease,
             positions: store.watched_positions().await?,
             feeds,
+            over,
             alerting,
         })
     }
@@ -74,11 +71,7 @@ impl Held {
         partitions: &[(TopicPartition, Option<i64>)],
         now: i64,
     ) -> Result<(), MonitorError> {
-        let readings = pane::decode(&pane.payload).unwrap_or_else(|error| {
-            // Once and for all: it would be no better with the next look.
-            tracing::warn!(partition = %pane.partition, "messages go uncounted: {error}");
-            Vec::new()
-        });
+        let readings = readings(pane);
         // Partitions that have nothing committed yet are waited for too: their messages may be as old.
         let expected = || partitions.iter().map(|(partition, _)| partition);
         if let Some(alerting) = &mut self.alerting {
@@ -96,14 +89,48 @@ impl Held {
             .entry(pane.model)
             .or_insert_with(|| Feed::new(Memory::default(), &setting.drift, now));
         expected().for_each(|partition| feed.expect(partition, now));
-        for (offset, reading) in readings {
-            let origin = Origin {
-                topic: Arc::clone(&pane.partition.topic),
-                partition: pane.partition.partition,
-                offset,
-            };
-            feed.push(origin, reading, now);
-        }
+        feed.take(pane, readings, now);
         Ok(())
     }
+}
+
+/// What was counted of each model and is in no closed window, and the panes of which nothing is.
+async fn feeds(
+    setting: &Setting,
+    now: i64,
+) -> Result<(BTreeMap<i32, Feed>, Vec<(TopicPartition, i64)>), MonitorError> {
+    let store = &setting.store;
+    let (mut feeds, mut lost) = (BTreeMap::new(), BTreeSet::new());
+    for (model, bytes) in store.watch_memory().await? {
+        let memory = match Memory::decode(&bytes) {
+            Ok(memory) => memory,
+            Err(error) => {
+                tracing::warn!(model, "the watch over a model begins anew: {error}");
+                lost.insert(model);
+                let mut memory = Memory::default();
+                memory.windows.number = store.next_window(model).await?;
+                memory
+            }
+        };
+        feeds.insert(model, Feed::new(memory, &setting.drift, now));
+    }
+    let mut over = Vec::new();
+    for pane in store.held_panes().await? {
+        // Which of these messages are in closed windows is not known where the memory is lost.
+        let feed = feeds
+            .get_mut(&pane.model)
+            .filter(|_| !lost.contains(&pane.model));
+        if !feed.is_some_and(|feed| feed.restore(&pane, readings(&pane))) {
+            over.push((pane.partition, pane.offsets.start));
+        }
+    }
+    Ok((feeds, over))
+}
+
+fn readings(pane: &KeptPane) -> Vec<(i64, Reading)> {
+    pane::decode(&pane.payload).unwrap_or_else(|error| {
+        // Once and for all: it would be no better with the next look.
+        tracing::warn!(partition = %pane.partition, "messages go uncounted: {error}");
+        Vec::new()
+    })
 }

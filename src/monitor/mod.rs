@@ -15,6 +15,7 @@ mod feed;
 mod held;
 mod intake;
 mod kept_alerts;
+mod kept_panes;
 mod labels;
 mod outbox;
 mod report;
@@ -278,17 +279,15 @@ impl Monitor {
         let heard = held.feeds.values().filter_map(Feed::heard).max();
         let mut step = Watched {
             counted,
+            over: std::mem::take(&mut held.over),
             ..Watched::default()
         };
         for (&model, feed) in &mut held.feeds {
             let retired = heard
                 .zip(feed.heard())
                 .is_some_and(|(any, own)| any - own > RETIRED);
-            let windows = if retired {
-                feed.retire()
-            } else {
-                feed.close(now)
-            };
+            let (windows, over) = feed.close(retired, now);
+            step.over.extend(over);
             let ends = retired && feed.alarms() > 0;
             let touched = !windows.is_empty() || step.counted.iter().any(|p| p.model == model);
             if !touched && !ends {
@@ -324,6 +323,12 @@ impl Monitor {
             }
             step.memory.push((model, feed.memory().encode()));
         }
+        let waits = |pane: &&KeptPane| {
+            let feed = held.feeds.get(&pane.model);
+            feed.is_some_and(|feed| feed.holds(pane))
+        };
+        let place = |pane: &KeptPane| (pane.partition.clone(), pane.offsets.start);
+        step.held = step.counted.iter().filter(waits).map(place).collect();
         if let Some(alerting) = &mut held.alerting {
             let (changes, events) = alerting.step(&self.setting.store, now).await?;
             step.alerts = changes;

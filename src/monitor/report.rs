@@ -10,6 +10,7 @@ use crate::drift::judge::{Judged, describe};
 use crate::drift::labelled::Labelled;
 use crate::drift::measured::{Measured, MeasuredAccuracy};
 use crate::drift::packed::pack;
+use crate::drift::reading::Reading;
 use crate::drift::rule::{Change, Verdict};
 use crate::drift::severity::Decision;
 use crate::drift::timeline::axis::moment;
@@ -120,14 +121,16 @@ impl Told<'_> {
             return Ok(());
         };
         // As the judge has them: its examples are indices into these.
-        let kept = distinct_by(&self.window.readings, |(_, reading)| reading);
+        let window = self.window.origins.iter().zip(&self.window.readings);
+        let window: Vec<(&Origin, &Reading)> = window.collect();
+        let kept = distinct_by(&window, |(_, reading)| *reading);
         let moved = &alarm.explanation.tokens;
         let origins: Vec<Vec<&Origin>> = moved
             .iter()
             .map(|token| {
                 let examples = token.examples.iter();
                 examples
-                    .filter_map(|&index| kept.get(index).map(|(origin, _)| origin))
+                    .filter_map(|&index| kept.get(index).map(|(origin, _)| *origin))
                     .collect()
             })
             .collect();

@@ -13,7 +13,7 @@ use super::{Store, StoreError};
 const OLDEST: i32 = 140_000;
 
 /// What each table must allow us.
-const RIGHTS: [(&str, &[&str]); 20] = [
+const RIGHTS: [(&str, &[&str]); 21] = [
     ("models", &["SELECT", "INSERT"]),
     ("partition_epochs", &["SELECT", "INSERT", "UPDATE"]),
     ("predictions", &["SELECT", "INSERT", "DELETE"]),
@@ -26,6 +26,7 @@ const RIGHTS: [(&str, &[&str]); 20] = [
     ("drift_panes", &["SELECT", "INSERT", "DELETE"]),
     ("drift_positions", &["SELECT", "INSERT", "UPDATE"]),
     ("drift_baselines", &["SELECT", "INSERT", "UPDATE"]),
+    ("drift_held", &["SELECT", "INSERT", "DELETE"]),
     ("drift_state", &["SELECT", "INSERT", "UPDATE"]),
     ("drift_windows", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("drift_reports", &["SELECT", "INSERT", "UPDATE", "DELETE"]),

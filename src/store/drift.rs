@@ -1,6 +1,6 @@
 //! What the watch over the feed keeps: positions, memory, windows, reports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -45,6 +45,10 @@ pub struct KeptReport {
 pub struct Watched {
     /// Panes that have been counted, or will not be.
     pub counted: Vec<KeptPane>,
+    /// Those of them (partition and first offset) that hold messages of no closed window: they are kept.
+    pub held: BTreeSet<(TopicPartition, i64)>,
+    /// Panes kept before that hold none any more.
+    pub over: Vec<(TopicPartition, i64)>,
     /// For each model, what to remember.
     pub memory: Vec<(i32, Vec<u8>)>,
     pub windows: Vec<KeptWindow>,
@@ -63,6 +67,7 @@ impl Watched {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.counted.is_empty()
+            && self.over.is_empty()
             && self.windows.is_empty()
             && self.labelled.is_empty()
             && self.alerts.is_empty()
@@ -122,6 +127,21 @@ impl Store {
             .collect())
     }
 
+    /// The number that a model's next window is to have where it is not remembered.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn next_window(&self, model: i32) -> Result<u64, StoreError> {
+        let last = sqlx::query_scalar!(
+            r#"SELECT coalesce(max(number) + 1, 0) AS "next!" FROM drift_windows WHERE model = $1"#,
+            model,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u64::try_from(last).unwrap_or_default())
+    }
+
     /// Writes a step of the watch, if the lease is still held; `false` where it is not, and nothing was written.
     ///
     /// # Errors
@@ -132,19 +152,8 @@ impl Store {
         if !leases::hold(&mut transaction, lease).await? {
             return Ok(false);
         }
-        let (topics, numbers) = columns(step.counted.iter().map(|pane| &pane.partition));
-        let first: Vec<i64> = step.counted.iter().map(|pane| pane.offsets.start).collect();
-        sqlx::query!(
-            r#"DELETE FROM drift_panes pane
-                USING unnest($1::text[], $2::integer[], $3::bigint[]) AS counted (topic, number, first_offset)
-                WHERE pane.topic = counted.topic AND pane."partition" = counted.number
-                  AND pane.first_offset = counted.first_offset"#,
-            &topics as _,
-            &numbers,
-            &first,
-        )
-        .execute(&mut *transaction)
-        .await?;
+        panes::count(&mut transaction, &step.counted, &step.held).await?;
+        panes::let_go(&mut transaction, &step.over).await?;
         let next = |pane: &KeptPane| (pane.partition.clone(), pane.offsets.end);
         let next: Vec<(TopicPartition, i64)> = step.counted.iter().map(next).collect();
         advance(&mut transaction, &next).await?;

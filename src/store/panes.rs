@@ -1,13 +1,14 @@
 //! Panes: what chunks leave for the watch over the feed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use sqlx::PgConnection;
 
 use super::epochs::{columns, partition};
 use super::{Store, StoreError};
-use crate::record::{ScoredChunk, TopicPartition};
+use crate::record::{Origin, ScoredChunk, TopicPartition};
 
 /// A pane as it was read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,42 @@ pub struct KeptPane {
     pub payload: Vec<u8>,
 }
 
+impl KeptPane {
+    /// Where its message with this offset stands.
+    #[must_use]
+    pub fn origin(&self, offset: i64) -> Origin {
+        Origin {
+            topic: Arc::clone(&self.partition.topic),
+            partition: self.partition.partition,
+            offset,
+        }
+    }
+}
+
 impl Store {
+    /// The panes that were counted while messages of theirs were in no closed window.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn held_panes(&self) -> Result<Vec<KeptPane>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT topic, "partition" AS number, first_offset, next_offset, model, payload
+                 FROM drift_held ORDER BY topic, "partition", first_offset"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| KeptPane {
+                partition: partition(&row.topic, row.number),
+                offsets: row.first_offset..row.next_offset,
+                model: row.model,
+                payload: row.payload,
+            })
+            .collect())
+    }
+
     /// How many panes have not been counted.
     ///
     /// # Errors
@@ -152,4 +188,65 @@ pub(super) async fn below(
             payload: row.payload,
         })
         .collect())
+}
+
+/// Removes panes that have been counted, but keeps those of `held`.
+pub(super) async fn count(
+    connection: &mut PgConnection,
+    counted: &[KeptPane],
+    held: &BTreeSet<(TopicPartition, i64)>,
+) -> Result<(), StoreError> {
+    if counted.is_empty() {
+        return Ok(());
+    }
+    let place = |pane: &KeptPane| (pane.partition.clone(), pane.offsets.start);
+    let (topics, numbers) = columns(counted.iter().map(|pane| &pane.partition));
+    let first: Vec<i64> = counted.iter().map(|pane| pane.offsets.start).collect();
+    let kept: Vec<bool> = counted
+        .iter()
+        .map(|pane| held.contains(&place(pane)))
+        .collect();
+    // A place is held already only where offsets were set back by hand, and what is held was counted.
+    sqlx::query!(
+        r#"WITH taken AS (
+               DELETE FROM drift_panes pane
+                USING unnest($1::text[], $2::integer[], $3::bigint[], $4::boolean[]) AS counted (topic, number, first_offset, kept)
+                WHERE pane.topic = counted.topic AND pane."partition" = counted.number
+                  AND pane.first_offset = counted.first_offset
+               RETURNING pane.first_offset, pane.next_offset, pane."partition", pane.model, pane.topic, pane.payload, counted.kept)
+           INSERT INTO drift_held (first_offset, next_offset, "partition", model, topic, payload)
+           SELECT first_offset, next_offset, "partition", model, topic, payload FROM taken WHERE kept
+           ON CONFLICT DO NOTHING"#,
+        &topics as _,
+        &numbers,
+        &first,
+        &kept,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Removes held panes by partition and first offset.
+pub(super) async fn let_go(
+    connection: &mut PgConnection,
+    over: &[(TopicPartition, i64)],
+) -> Result<(), StoreError> {
+    if over.is_empty() {
+        return Ok(());
+    }
+    let (topics, numbers) = columns(over.iter().map(|(partition, _)| partition));
+    let first: Vec<i64> = over.iter().map(|(_, first)| *first).collect();
+    sqlx::query!(
+        r#"DELETE FROM drift_held pane
+            USING unnest($1::text[], $2::integer[], $3::bigint[]) AS closed (topic, number, first_offset)
+            WHERE pane.topic = closed.topic AND pane."partition" = closed.number
+              AND pane.first_offset = closed.first_offset"#,
+        topics as _,
+        &numbers,
+        &first,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }

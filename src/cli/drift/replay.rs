@@ -100,7 +100,6 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
     let mut out = std::io::stdout().lock();
     let (mut points, mut alarms) = (Vec::new(), 0);
     for window in windows {
-        let readings: Vec<Reading> = window.readings.iter().map(|(_, r)| r.clone()).collect();
         let labelled = answered(&window, &answers);
         let changes = errors
             .as_mut()
@@ -110,7 +109,7 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
             answers: &answers,
             errors_risen: errors.as_ref().is_some_and(ErrorWatch::is_open),
         };
-        let judged = judge.judge(&readings, evidence, &mut watch);
+        let judged = judge.judge(&window.readings, evidence, &mut watch);
         alarms += u64::from(judged.change == Change::Opened);
         if args.json {
             let mut line = line(&window, &judged, labels, &token);
@@ -181,11 +180,12 @@ fn windows(readings: impl Iterator<Item = Reading>, messages: usize) -> Vec<Wind
 
 /// The labelled messages of a window, each with its time.
 fn answered(window: &Window, answers: &[Option<Answer>]) -> Vec<(i64, Answer)> {
-    let answer = |(origin, reading): &(Origin, Reading)| {
+    let answer = |(origin, reading): (&Origin, &Reading)| {
         let index = usize::try_from(origin.offset).ok()?;
         Some((reading.time, (*answers.get(index)?)?))
     };
-    window.readings.iter().filter_map(answer).collect()
+    let messages = window.origins.iter().zip(&window.readings);
+    messages.filter_map(answer).collect()
 }
 
 /// Puts answers into the test on errors; what that changed.

@@ -33,16 +33,20 @@ fn message(partition: i32, offset: i64, time: i64) -> (Origin, Reading) {
     (origin, reading)
 }
 
+/// A message for each partition and event time.
+fn at(times: &[(i32, i64)]) -> Vec<(Origin, Reading)> {
+    let messages = (0..).zip(times);
+    messages
+        .map(|(offset, (partition, time))| message(*partition, offset, *time))
+        .collect()
+}
+
 fn partition(number: i32) -> TopicPartition {
     message(number, 0, 0).0.topic_partition()
 }
 
 fn times(window: &Window) -> Vec<i64> {
-    window
-        .readings
-        .iter()
-        .map(|(_, reading)| reading.time)
-        .collect()
+    window.readings.iter().map(|reading| reading.time).collect()
 }
 
 fn assembly(settings: WindowSettings) -> Assembly {
@@ -90,28 +94,61 @@ proptest! {
     }
 
     #[test]
-    fn every_message_is_in_one_window_however_late_it_comes_and_whenever_the_watcher_starts_anew(
+    fn every_message_is_in_one_window_however_late_it_comes(
         times in prop::collection::vec((0_i32..3, 0_i64..2_000), 1..100),
-        restart in 0_usize..100,
     ) {
-        let mut assembly = assembly(SETTINGS);
-        let mut closed = Vec::new();
-        for (index, (partition, time)) in times.iter().enumerate() {
-            if index == restart {
-                assembly = Assembly::new(SETTINGS, assembly.snapshot(), 0);
-            }
-            let (origin, reading) = message(*partition, index as i64, *time);
-            assembly.push(origin, reading, 0);
-            closed.extend(assembly.close(0));
-        }
-        closed.extend(assembly.retire());
-        let mut offsets: Vec<_> = closed.iter().flat_map(|window| &window.readings).map(|(origin, _)| origin.offset).collect();
+        let closed = windows(assembly(SETTINGS), &at(&times));
+        let mut offsets: Vec<_> = closed.iter().flat_map(|window| &window.origins).map(|origin| origin.offset).collect();
         offsets.sort_unstable();
         prop_assert_eq!(offsets, (0..times.len() as i64).collect::<Vec<_>>());
         let numbers: Vec<_> = closed.iter().map(|window| window.number).collect();
         prop_assert_eq!(numbers, (0..closed.len() as u64).collect::<Vec<_>>());
         prop_assert!(closed.iter().rev().skip(1).all(|window| window.readings.len() == 10));
     }
+
+    #[test]
+    fn a_watcher_that_begins_anew_makes_the_same_windows(
+        times in prop::collection::vec((0_i32..3, 0_i64..500), 1..100),
+        restarts in prop::collection::vec(0_usize..100, 1..4),
+        time in prop::option::of(50_i64..300),
+    ) {
+        let settings = WindowSettings { time, ..SETTINGS };
+        let messages = at(&times);
+        let mut assembly = assembly(settings);
+        let mut closed = Vec::new();
+        for (index, (origin, reading)) in messages.iter().enumerate() {
+            if restarts.contains(&index) {
+                let before = assembly.waiting();
+                assembly = Assembly::new(settings, assembly.snapshot(), 0);
+                for (origin, reading) in &messages[..index] {
+                    assembly.restore(origin.clone(), reading.clone());
+                }
+                prop_assert_eq!(assembly.waiting(), before);
+            }
+            assembly.push(origin.clone(), reading.clone(), 0);
+            closed.extend(assembly.close(0));
+        }
+        closed.extend(assembly.close(SETTINGS.idle));
+        closed.extend(assembly.retire());
+        prop_assert_eq!(closed, windows(self::assembly(settings), &messages));
+    }
+}
+
+#[test]
+fn a_snapshot_holds_only_the_readings_that_cannot_be_restored() {
+    let mut assembly = assembly(SETTINGS);
+    for (origin, reading) in (0..15).map(|offset| message(0, offset, 1_000 + offset * 10)) {
+        assembly.push(origin, reading, 0);
+    }
+    assert_eq!(assembly.close(0).len(), 1);
+    assert_eq!(
+        (assembly.snapshot().open, assembly.snapshot().pending),
+        (vec![], vec![])
+    );
+    let late = message(0, 15, 5);
+    assembly.push(late.0.clone(), late.1.clone(), 0);
+    assembly.close(0);
+    assert_eq!(assembly.snapshot().open, [late]);
 }
 
 #[test]
