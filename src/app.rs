@@ -1,6 +1,7 @@
 //! The composition root: everything the service consists of, built, wired and drained here.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -13,6 +14,7 @@ use crate::health::{Health, Part};
 use crate::http;
 use crate::metrics::Metrics;
 use crate::model::error::ModelError;
+use crate::model::live::{Live, Loaded};
 use crate::model::manifest::{Bundle, BundleError};
 use crate::model::scorer::Scorer;
 use crate::monitor::{self, BaselineFault, Counted, Monitor};
@@ -126,13 +128,15 @@ impl Service {
             .to_string_lossy()
             .into_owned();
         let scorer = blocking(move || Scorer::open(&model.path, &model)).await?;
-        let version = scorer.version();
-        metrics.set_model(&version.version, &name, scorer.device());
+        let loaded = Loaded::new(scorer, pipeline::observer(metrics.clone()));
+        let version = Arc::clone(loaded.version());
+        metrics.set_model(&version.version, &name, loaded.device());
         tracing::info!(
             version = version.version,
-            device = scorer.device(),
+            device = loaded.device(),
             "model loaded"
         );
+        let live = Arc::new(Live::new(loaded));
         health.ready(Part::Model);
         let baseline = config
             .drift
@@ -160,7 +164,7 @@ impl Service {
                 labels: config.labels.clone(),
                 model: version,
                 baseline,
-                tokenizer: scorer.tokenizer(),
+                live: Arc::clone(&live),
                 metrics: metrics.clone(),
             })
         });
@@ -171,7 +175,7 @@ impl Service {
             batch: &config.batch,
             delivery: promise.delivery,
             watched,
-            scorer,
+            live,
             store: store.clone(),
             metrics: metrics.clone(),
             health: health.clone(),

@@ -15,7 +15,7 @@ use crate::labels::LabelFault;
 use crate::record::{DeadReason, TopicPartition};
 pub use declare::{By, Label};
 use declare::{Declarations, metrics};
-pub use labels::{Abandoned, Stage, Target};
+pub use labels::{Abandoned, Stage, SwapEnd, Target};
 
 /// From a millisecond, what a small batch takes, to a minute, when something is wrong.
 const SECONDS: &[f64] = &[
@@ -89,6 +89,9 @@ metrics! {
     rebalances: IntCounter = "rebalances_total";
     /// Attempts repeated because Kafka or Postgres was not available.
     retries: By<Target, IntCounter> = "retries_total" by ["target"];
+
+    /// Attempts to let another model serve while the stream runs, by end (served, failed).
+    model_swaps: By<SwapEnd, IntCounter> = "model_swaps_total" by ["end"];
 
     /// Windows of the feed that this instance has judged for drift, by verdict (ok, unknown, drift).
     drift_windows: IntCounterVec = "drift_windows_total" by ["verdict"];

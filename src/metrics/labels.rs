@@ -29,6 +29,26 @@ pub enum Abandoned {
     Failed,
 }
 
+/// How an attempt to let another model serve ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwapEnd {
+    /// It serves.
+    Served,
+    /// It could not be loaded, and what served goes on.
+    Failed,
+}
+
+impl Label for SwapEnd {
+    const ALL: &'static [Self] = &[Self::Served, Self::Failed];
+
+    fn value(self) -> &'static str {
+        match self {
+            Self::Served => "served",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Whose unavailability makes us try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {

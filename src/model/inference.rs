@@ -11,6 +11,8 @@ use crate::record::{Batch, Encoded, ModelVersion, Prediction};
 
 /// Tokens of the text of padding that shows whether a backend works at all; every bundle takes as many.
 const PROBE_TOKENS: usize = 3;
+/// Tokens of the narrowest rows for which a model is warmed.
+const NARROWEST: usize = 8;
 
 /// A model ready to score, owned by the thread that calls it.
 pub struct Inference {
@@ -18,6 +20,8 @@ pub struct Inference {
     version: Arc<ModelVersion>,
     temperature: f64,
     pad: u32,
+    /// Tokens of the longest text that it takes.
+    longest: usize,
     observer: Box<dyn FnMut(&BatchRun) + Send>,
 }
 
@@ -53,6 +57,7 @@ impl Inference {
             version,
             temperature: manifest.temperature,
             pad: manifest.pad_token_id,
+            longest: manifest.max_tokens,
             observer: Box::new(|_| {}),
         }
     }
@@ -112,6 +117,27 @@ impl Inference {
             .into_iter()
             .map(|result| result.unwrap_or_else(|| Err(nothing_to_score())))
             .collect())
+    }
+
+    /// Scores padding in full batches of at most `max_tokens` tokens, each twice as wide as the one before.
+    ///
+    /// # Errors
+    /// [`Interrupted::Broken`] when the backend fails.
+    pub fn warm(&mut self, max_tokens: usize) -> Result<(), Interrupted> {
+        let widths = std::iter::successors(Some(NARROWEST), |width| Some(width * 2))
+            .take_while(|&width| width < self.longest)
+            .chain([self.longest]);
+        for width in widths {
+            let row = Encoded {
+                ids: vec![self.pad; width],
+                truncated: false,
+            };
+            let rows = vec![row; (max_tokens / width).max(1)];
+            let members: Vec<usize> = (0..rows.len()).collect();
+            let batch = padded(&rows, &members, self.pad);
+            self.backend.infer(&batch).map_err(Interrupted::Broken)?;
+        }
+        Ok(())
     }
 
     fn one_by_one(

@@ -2,7 +2,7 @@
 //!
 //! In the order of use: a folder is a bundle by its [`manifest`]; its [`tokenizer`] makes tokens of texts, these are grouped
 //! into a [`batch`], a [`backend`] ([`onnx`]) makes logits of that, and logits are a prediction by their [`probability`].
-//! [`inference`] is the loop round the last three, [`scorer`] opens the whole.
+//! [`inference`] is the loop round the last three, [`scorer`] opens the whole, [`live`] is the one that serves.
 
 pub mod backend;
 pub mod batch;
@@ -10,6 +10,7 @@ pub mod config;
 pub mod error;
 pub mod inference;
 mod library;
+pub mod live;
 pub mod manifest;
 pub mod onnx;
 pub mod probability;

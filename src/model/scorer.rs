@@ -30,13 +30,30 @@ impl Scorer {
     pub fn open(dir: &Path, config: &ModelConfig) -> Result<Self, ModelError> {
         let bundle = Bundle::open(dir)?;
         bundle.verify()?;
-        let tokenizer = Tokenizer::open(&bundle)?;
-        let backend = OnnxBackend::open(&bundle, config)?;
+        Self::of(&bundle, config)
+    }
+
+    /// Opens the tokenizer and the model of a bundle whose files are verified.
+    ///
+    /// # Errors
+    /// [`ModelError`] when any of that cannot be done.
+    pub fn of(bundle: &Bundle, config: &ModelConfig) -> Result<Self, ModelError> {
+        let tokenizer = Tokenizer::open(bundle)?;
+        let backend = OnnxBackend::open(bundle, config)?;
         let version = Arc::new(bundle.model_version());
         Ok(Self {
             tokenizer: Arc::new(tokenizer),
             inference: Inference::new(Box::new(backend), version, &bundle.manifest),
         })
+    }
+
+    /// Scores full batches of at most `max_tokens` padding tokens, from narrow to as wide as the model takes, so that memory and
+    /// kernels for every shape are there before the first message.
+    ///
+    /// # Errors
+    /// [`Interrupted::Broken`] when the model cannot do it.
+    pub fn warm(&mut self, max_tokens: usize) -> Result<(), Interrupted> {
+        self.inference.warm(max_tokens)
     }
 
     /// The bundle's version.

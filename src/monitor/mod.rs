@@ -41,7 +41,7 @@ use crate::drift::baseline::Baseline;
 use crate::drift::config::DriftConfig;
 use crate::labels::config::LabelsConfig;
 use crate::metrics::Metrics;
-use crate::model::tokenizer::Tokenizer;
+use crate::model::live::Live;
 use crate::notify::config::{Kind, Webhook};
 use crate::notify::receivers;
 use crate::pipeline::config::KafkaConfig;
@@ -87,7 +87,8 @@ pub struct Setting {
     /// The model of this instance, and what its messages are compared with, if anything.
     pub model: Arc<ModelVersion>,
     pub baseline: Option<Baseline>,
-    pub tokenizer: Arc<Tokenizer>,
+    /// Whose tokens an alarm names.
+    pub live: Arc<Live>,
     pub metrics: Metrics,
 }
 
@@ -277,6 +278,7 @@ impl Monitor {
         now: i64,
     ) -> Result<Watched, MonitorError> {
         let heard = held.feeds.values().filter_map(Feed::heard).max();
+        let serving = self.setting.live.current();
         let mut step = Watched {
             counted,
             over: std::mem::take(&mut held.over),
@@ -305,7 +307,7 @@ impl Monitor {
                     judged: &judged,
                     since: feed.since(),
                     baseline,
-                    tokenizer: &self.setting.tokenizer,
+                    tokenizer: serving.tokenizer(),
                 };
                 let kept = told.window();
                 if let Some(measured) = judged.as_ref().and_then(|judged| judged.measured) {

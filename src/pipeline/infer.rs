@@ -1,4 +1,4 @@
-//! The thread that owns the model.
+//! The thread that infers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,11 +8,12 @@ use tokio::sync::mpsc;
 
 use super::error::PipelineError;
 use super::flight::Flight;
-use super::panes::Panes;
+use super::panes;
+use super::tokenize::Taken;
 use crate::fault;
 use crate::metrics::{Abandoned, Metrics, Stage};
 use crate::model::backend::InferError;
-use crate::model::inference::{BatchRun, Inference, Interrupted};
+use crate::model::inference::{BatchRun, Interrupted};
 use crate::record::{
     DeadLetter, DeadReason, Decoded, Encoded, EncodedChunk, Outcome, Prediction, Scored,
     ScoredChunk,
@@ -20,29 +21,24 @@ use crate::record::{
 
 /// What the thread works with.
 pub(super) struct Infer {
-    inference: Inference,
     /// Padded tokens in a batch.
     max_tokens: usize,
-    /// Where the feed is watched.
-    panes: Option<Panes>,
+    /// Whether each chunk leaves panes.
+    watched: bool,
     flight: Arc<Flight>,
     metrics: Metrics,
 }
 
 impl Infer {
     pub(super) fn new(
-        mut inference: Inference,
         max_tokens: usize,
-        panes: Option<Panes>,
+        watched: bool,
         flight: Arc<Flight>,
         metrics: Metrics,
     ) -> Self {
-        let batches = metrics.clone();
-        inference.observe(move |batch| observe(&batches, batch));
         Self {
-            inference,
             max_tokens,
-            panes,
+            watched,
             flight,
             metrics,
         }
@@ -50,15 +46,17 @@ impl Infer {
 
     /// Works until no more chunks come or nobody takes them.
     pub(super) fn run(
-        mut self,
-        mut chunks: mpsc::Receiver<EncodedChunk>,
+        self,
+        mut chunks: mpsc::Receiver<Taken>,
         out: &mpsc::Sender<ScoredChunk>,
     ) -> Result<(), PipelineError> {
-        while let Some(EncodedChunk { chunk, encoded }) = chunks.blocking_recv() {
+        while let Some(Taken { chunk, model }) = chunks.blocking_recv() {
+            let EncodedChunk { chunk, encoded } = chunk;
             let begun = Instant::now();
             let flight = &self.flight;
             let void = || !flight.is_current(chunk.assignment);
-            let predictions = match self.inference.infer(&encoded, self.max_tokens, void) {
+            let inferred = model.inference().infer(&encoded, self.max_tokens, void);
+            let predictions = match inferred {
                 Ok(predictions) => predictions,
                 Err(Interrupted::Stopped) => {
                     self.metrics.chunks_abandoned.of(Abandoned::Revoked).inc();
@@ -75,15 +73,24 @@ impl Infer {
                 .of(Stage::Infer)
                 .observe(begun.elapsed().as_secs_f64());
             fault::point("inferred");
-            let panes = self.panes.as_ref().map_or_else(Vec::new, |panes| {
-                panes.of(&chunk.items, &encoded, &predictions, &chunk.offsets)
-            });
+            let panes = if self.watched {
+                let special = model.tokenizer().special_tokens();
+                panes::of(
+                    &chunk.items,
+                    &encoded,
+                    &predictions,
+                    &chunk.offsets,
+                    &special,
+                )
+            } else {
+                Vec::new()
+            };
             let scored = ScoredChunk {
                 panes,
                 outcomes: outcomes(chunk.items, encoded, predictions),
                 offsets: chunk.offsets,
                 assignment: chunk.assignment,
-                model: Arc::clone(self.inference.version()),
+                model: Arc::clone(model.version()),
                 started: chunk.started,
             };
             if out.blocking_send(scored).is_err() {
@@ -94,13 +101,16 @@ impl Infer {
     }
 }
 
-fn observe(metrics: &Metrics, batch: &BatchRun) {
-    metrics.batches.inc();
-    metrics.batch_rows.observe(batch.rows as f64);
-    metrics.batch_width.observe(batch.width as f64);
-    metrics.tokens.inc_by(batch.tokens as u64);
-    let padding = batch.rows * batch.width - batch.tokens;
-    metrics.padding_tokens.inc_by(padding as u64);
+/// Counts a model's batches.
+pub fn observer(metrics: Metrics) -> impl FnMut(&BatchRun) + Send + 'static {
+    move |batch| {
+        metrics.batches.inc();
+        metrics.batch_rows.observe(batch.rows as f64);
+        metrics.batch_width.observe(batch.width as f64);
+        metrics.tokens.inc_by(batch.tokens as u64);
+        let padding = batch.rows * batch.width - batch.tokens;
+        metrics.padding_tokens.inc_by(padding as u64);
+    }
 }
 
 /// One outcome for each item, in their order.

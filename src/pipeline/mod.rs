@@ -39,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use decode::Decoder;
 pub use error::PipelineError;
+pub use infer::observer;
 
 use config::{BatchConfig, InputConfig, KafkaConfig, OutputConfig};
 use encode::Encoder;
@@ -46,13 +47,12 @@ use flight::Flight;
 use infer::Infer;
 use ingest::Ingest;
 use outbox::Outbox;
-use panes::Panes;
 use sink::Sink;
 use tokenize::Tokenize;
 
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::model::scorer::Scorer;
+use crate::model::live::Live;
 use crate::store::Store;
 
 /// Chunks between two stages, beside those that the stages work on.
@@ -89,7 +89,7 @@ pub struct Setting<'a> {
     pub delivery: Delivery,
     /// Whether each chunk leaves what those need who watch the feed for drift.
     pub watched: bool,
-    pub scorer: Scorer,
+    pub live: Arc<Live>,
     pub store: Store,
     pub metrics: Metrics,
     pub health: Health,
@@ -117,7 +117,7 @@ impl Pipeline {
             batch,
             delivery,
             watched,
-            scorer,
+            live,
             store,
             metrics,
             health,
@@ -136,18 +136,15 @@ impl Pipeline {
             health: health.clone(),
             flight: Arc::clone(&flight),
         })?;
-        let (tokenizer, inference) = scorer.split();
-        let panes = watched.then(|| Panes::new(&tokenizer));
         let tokenize = Tokenize::new(
             batch.tokenizer_threads,
-            tokenizer,
+            live,
             Arc::clone(&flight),
             metrics.clone(),
         )?;
         let infer = Infer::new(
-            inference,
             batch.max_tokens,
-            panes,
+            watched,
             Arc::clone(&flight),
             metrics.clone(),
         );

@@ -6,80 +6,69 @@ use chrono::TimeDelta;
 
 use crate::drift::pane;
 use crate::drift::reading::{Described, Reading};
-use crate::model::tokenizer::Tokenizer;
 use crate::record::{Decoded, Encoded, Message, Offsets, Pane, Prediction, TopicPartition};
 
 /// A post cannot be written after Kafka had it. Clocks differ a little; a time further ahead is not believed, since it would
 /// move the watermark past everything that comes then.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
 
-/// Makes the panes of chunks.
-pub(super) struct Panes {
-    /// Tokens that stand round every text, sorted.
-    special: Vec<u32>,
+/// One pane for each partition with scored messages. `encoded` and `predictions` are of the messages among the items, in
+/// their order; `special` are the tokens that stand round every text, sorted.
+pub(super) fn of<E>(
+    items: &[Decoded],
+    encoded: &[Encoded],
+    predictions: &[Result<Prediction, E>],
+    offsets: &Offsets,
+    special: &[u32],
+) -> Vec<Pane> {
+    let messages = items.iter().filter_map(|item| match item {
+        Decoded::Message(message) => Some(message),
+        Decoded::Dead(_) => None,
+    });
+    let mut readings: BTreeMap<TopicPartition, Vec<(i64, Reading)>> = BTreeMap::new();
+    for ((message, encoded), prediction) in messages.zip(encoded).zip(predictions) {
+        if let Ok(prediction) = prediction {
+            let origin = &message.raw.origin;
+            readings.entry(origin.topic_partition()).or_default().push((
+                origin.offset,
+                reading(message, encoded, prediction, special),
+            ));
+        }
+    }
+    readings
+        .into_iter()
+        .filter_map(|(partition, readings)| {
+            let offsets = offsets.0.get(&partition)?.clone();
+            let payload = pane::encode(readings.iter().map(|(offset, reading)| (*offset, reading)));
+            Some(Pane {
+                partition,
+                offsets,
+                payload,
+            })
+        })
+        .collect()
 }
 
-impl Panes {
-    pub(super) fn new(tokenizer: &Tokenizer) -> Self {
-        Self {
-            special: tokenizer.special_tokens(),
-        }
-    }
-
-    /// One pane for each partition with scored messages. `encoded` and `predictions` are of the messages among the items, in
-    /// their order.
-    pub(super) fn of<E>(
-        &self,
-        items: &[Decoded],
-        encoded: &[Encoded],
-        predictions: &[Result<Prediction, E>],
-        offsets: &Offsets,
-    ) -> Vec<Pane> {
-        let messages = items.iter().filter_map(|item| match item {
-            Decoded::Message(message) => Some(message),
-            Decoded::Dead(_) => None,
-        });
-        let mut readings: BTreeMap<TopicPartition, Vec<(i64, Reading)>> = BTreeMap::new();
-        for ((message, encoded), prediction) in messages.zip(encoded).zip(predictions) {
-            if let Ok(prediction) = prediction {
-                let origin = &message.raw.origin;
-                readings
-                    .entry(origin.topic_partition())
-                    .or_default()
-                    .push((origin.offset, self.reading(message, encoded, prediction)));
-            }
-        }
-        readings
-            .into_iter()
-            .filter_map(|(partition, readings)| {
-                let offsets = offsets.0.get(&partition)?.clone();
-                let payload =
-                    pane::encode(readings.iter().map(|(offset, reading)| (*offset, reading)));
-                Some(Pane {
-                    partition,
-                    offsets,
-                    payload,
-                })
-            })
-            .collect()
-    }
-
-    fn reading(&self, message: &Message, encoded: &Encoded, prediction: &Prediction) -> Reading {
-        let latest = message.raw.kafka_time + AHEAD;
-        let time = if message.event_time > latest {
-            message.raw.kafka_time
-        } else {
-            message.event_time
-        };
-        let described = Described {
-            text: &message.text,
-            time: time.timestamp_millis(),
-            author: message.author.as_deref(),
-            source: message.source.as_deref(),
-            subject: message.subject.as_deref(),
-        };
-        Reading::of(described, encoded, prediction, &self.special)
-    }
+fn reading(
+    message: &Message,
+    encoded: &Encoded,
+    prediction: &Prediction,
+    special: &[u32],
+) -> Reading {
+    let latest = message.raw.kafka_time + AHEAD;
+    let time = if message.event_time > latest {
+        message.raw.kafka_time
+    } else {
+        message.event_time
+    };
+    let described = Described {
+        text: &message.text,
+        time: time.timestamp_millis(),
+        author: message.author.as_deref(),
+        source: message.source.as_deref(),
+        subject: message.subject.as_deref(),
+    };
+    Reading::of(described, encoded, prediction, special)
 }
 
 #[cfg(test)]
@@ -148,11 +137,9 @@ mod tests {
         items
             .iter()
             .for_each(|item| offsets.include(&item.raw().origin));
-        let panes = Panes {
-            special: vec![101, 102],
-        };
         let encoded = vec![encoded; 3];
-        let panes = panes.of(&items, &encoded, &[good(), good(), Err("failed")], &offsets);
+        let predictions = [good(), good(), Err("failed")];
+        let panes = of(&items, &encoded, &predictions, &offsets, &[101, 102]);
         assert_eq!(panes.len(), 2);
         assert_eq!(
             (panes[0].partition.partition, panes[0].offsets.clone()),

@@ -9,13 +9,19 @@ use tokio::sync::mpsc;
 use super::error::PipelineError;
 use super::flight::Flight;
 use crate::metrics::{Abandoned, Metrics, Stage};
-use crate::model::tokenizer::Tokenizer;
+use crate::model::live::{Live, Loaded};
 use crate::record::{Chunk, Decoded, EncodedChunk};
+
+/// A chunk with the model that scores it: whose tokens it has.
+pub(super) struct Taken {
+    pub chunk: EncodedChunk,
+    pub model: Arc<Loaded>,
+}
 
 /// What the thread works with.
 pub(super) struct Tokenize {
     pool: rayon::ThreadPool,
-    tokenizer: Arc<Tokenizer>,
+    live: Arc<Live>,
     flight: Arc<Flight>,
     metrics: Metrics,
 }
@@ -24,7 +30,7 @@ impl Tokenize {
     /// Threads are started here; 0 takes half of the cores.
     pub(super) fn new(
         threads: usize,
-        tokenizer: Arc<Tokenizer>,
+        live: Arc<Live>,
         flight: Arc<Flight>,
         metrics: Metrics,
     ) -> Result<Self, PipelineError> {
@@ -44,14 +50,14 @@ impl Tokenize {
             })?;
         Ok(Self {
             pool,
-            tokenizer,
+            live,
             flight,
             metrics,
         })
     }
 
     /// Works until no more chunks come or nobody takes them.
-    pub(super) fn run(self, mut chunks: mpsc::Receiver<Chunk>, out: &mpsc::Sender<EncodedChunk>) {
+    pub(super) fn run(self, mut chunks: mpsc::Receiver<Chunk>, out: &mpsc::Sender<Taken>) {
         while let Some(chunk) = chunks.blocking_recv() {
             if !self.flight.is_current(chunk.assignment) {
                 self.metrics.chunks_abandoned.of(Abandoned::Revoked).inc();
@@ -67,13 +73,15 @@ impl Tokenize {
                     Decoded::Dead(_) => None,
                 })
                 .collect();
-            let encode = |text: &&str| self.tokenizer.encode(text);
+            let model = self.live.current();
+            let encode = |text: &&str| model.tokenizer().encode(text);
             let encoded = self.pool.install(|| texts.par_iter().map(encode).collect());
             self.metrics
                 .stage_seconds
                 .of(Stage::Tokenize)
                 .observe(begun.elapsed().as_secs_f64());
-            if out.blocking_send(EncodedChunk { chunk, encoded }).is_err() {
+            let chunk = EncodedChunk { chunk, encoded };
+            if out.blocking_send(Taken { chunk, model }).is_err() {
                 return;
             }
         }

@@ -62,8 +62,43 @@ fn inference() -> Inference {
         }),
         temperature: 10.0,
         pad: 500,
+        longest: 20,
         observer: Box::new(|_| {}),
     }
+}
+
+#[test]
+fn a_model_is_warmed_with_full_batches_of_every_width_up_to_its_longest_text() {
+    let seen: Arc<Mutex<Vec<(usize, usize)>>> = Arc::default();
+    struct Watched(Arc<Mutex<Vec<(usize, usize)>>>);
+    impl Backend for Watched {
+        fn infer(&mut self, batch: &Batch) -> Result<Vec<f32>, InferError> {
+            self.0.lock().unwrap().push((batch.rows, batch.width));
+            Ok(vec![0.0; batch.rows * 2])
+        }
+
+        fn labels(&self) -> usize {
+            2
+        }
+
+        fn device(&self) -> &'static str {
+            "watched"
+        }
+    }
+    let mut inference = Inference {
+        backend: Box::new(Watched(Arc::clone(&seen))),
+        ..inference()
+    };
+    inference.warm(64).unwrap();
+    assert_eq!(*seen.lock().unwrap(), [(8, 8), (4, 16), (3, 20)]);
+    assert!(
+        Inference {
+            backend: Box::new(Fake { broken: true }),
+            ..self::inference()
+        }
+        .warm(64)
+        .is_err()
+    );
 }
 
 fn encoded(texts: &[&[u32]]) -> Vec<Encoded> {
