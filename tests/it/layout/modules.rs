@@ -141,7 +141,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         module: "train",
-        may_use: &["record", "model", "drift", "nearby", "log"],
+        may_use: &["record", "model", "drift", "nearby", "log", "fault"],
         because: "the trainer is a program of its own, which meets the service only in the bundle",
     },
     Rule {
