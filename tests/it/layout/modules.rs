@@ -145,6 +145,11 @@ const RULES: &[Rule] = &[
         because: "the trainer is a program of its own, which meets the service only in the bundle",
     },
     Rule {
+        module: "retrain",
+        may_use: &[],
+        because: "it knows a training as a process and its output, so that any command can be one",
+    },
+    Rule {
         module: "replay",
         may_use: &["clock", "refusal", "reminder"],
         because: "feeding a topic must work against any deployment, also where nothing else of this runs",
