@@ -283,7 +283,7 @@ fn a_command_has_its_limits_and_no_other_environment() {
     job.limits.cpus = NonZeroUsize::new(1);
     job.limits.memory = Some(512 << 20);
     let (_, events) = ended(&job);
-    let Event::Started { process, .. } = events[0] else {
+    let Event::Started { process, .. } = &events[0] else {
         panic!("{events:?}");
     };
     let said: Vec<String> = told(&events)
@@ -295,7 +295,7 @@ fn a_command_has_its_limits_and_no_other_environment() {
         .collect();
     // The shell's limit of data is in KiB; its own variables are PWD, OLDPWD, SHLVL and _.
     assert_eq!(said[..5], ["7", "1", "524288", "0", "500"]);
-    assert_eq!(said[5], process.to_string());
+    assert_eq!(said[5], *process);
     let strange = said[6].split_whitespace().filter(|name| {
         ![
             "PATH",

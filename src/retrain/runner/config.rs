@@ -61,7 +61,7 @@ pub const PASSED: [&str; 21] = [
     "NO_PROXY",
 ];
 
-const FINETUNE: &str = "tidewatch-finetune";
+pub(super) const FINETUNE: &str = "tidewatch-finetune";
 
 impl Default for RunnerConfig {
     fn default() -> Self {

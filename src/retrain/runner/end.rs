@@ -74,21 +74,39 @@ pub enum Refusal {
 }
 
 /// The code of a `tidewatch-finetune` that was asked to stop.
-const STOPPED: i32 = 130;
+pub(super) const STOPPED: i32 = 130;
+
+/// What a process did at its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Exit {
+    /// It ended by itself with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl From<ExitStatus> for Exit {
+    fn from(status: ExitStatus) -> Self {
+        match status.code() {
+            Some(code) => Self::Code(code),
+            None => Self::Signal(status.signal().unwrap_or_default()),
+        }
+    }
+}
 
 /// What a process's end means.
-pub(super) fn of(job: &Job, status: ExitStatus, because: Option<Because>, words: LastWords) -> End {
+pub(super) fn of(job: &Job, exit: Exit, because: Option<Because>, words: &LastWords) -> End {
     let last_words = words.take();
     // A bundle that was finished while the process was asked to end is a bundle.
-    if status.success() && job.bundle.is_dir() {
+    if matches!(exit, Exit::Code(0)) && job.bundle.is_dir() {
         let bundle = job.bundle.clone();
         return End::Done { bundle };
     }
-    match (because, status.code()) {
-        (Some(Because::Stopped), _) | (None, Some(STOPPED)) => End::Stopped { last_words },
+    match (because, exit) {
+        (Some(Because::Stopped), _) | (None, Exit::Code(STOPPED)) => End::Stopped { last_words },
         (Some(Because::TimedOut), _) => End::TimedOut { last_words },
         (Some(Because::Silent), _) => End::Silent { last_words },
-        (None, Some(code)) => End::Refused {
+        (None, Exit::Code(code)) => End::Refused {
             why: match code {
                 0 => Refusal::NoBundle,
                 2 => Refusal::BadInput,
@@ -99,9 +117,6 @@ pub(super) fn of(job: &Job, status: ExitStatus, because: Option<Because>, words:
             code,
             last_words,
         },
-        (None, None) => End::Killed {
-            by: status.signal().unwrap_or_default(),
-            last_words,
-        },
+        (None, Exit::Signal(by)) => End::Killed { by, last_words },
     }
 }

@@ -7,11 +7,15 @@
 //!
 //! The process has a group of its own, which is ended as a whole; a niceness; bounds on processors, memory, time and
 //! silence; and an environment that holds nothing of the service's secrets.
+//!
+//! The module `kubernetes` (of the feature of that name) runs the same job as a Job of a cluster.
 
 mod child;
 mod config;
 mod end;
 mod job;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod leftover;
 mod output;
 mod progress;
@@ -36,8 +40,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub enum Event {
     /// The process was started.
     Started {
-        /// Its number, which is its group's too.
-        process: u32,
+        /// Its number, which is its group's too; of a Job in Kubernetes, the pod's name.
+        process: String,
         /// Which attempt it is, from 1.
         attempt: u32,
     },
@@ -105,7 +109,7 @@ fn attempt(
         }
     };
     on_event(&Event::Started {
-        process: running.id(),
+        process: running.id().to_string(),
         attempt: number,
     });
     let words = LastWords::new(job.secret_values());
@@ -155,7 +159,8 @@ fn attempt(
         hear(&heard, TICK, on_event);
     }
     while hear(&heard, Duration::ZERO, on_event) {}
-    end::of(job, status, ending.map(|(because, _)| because), words)
+    let because = ending.map(|(because, _)| because);
+    end::of(job, status.into(), because, &words)
 }
 
 /// Passes on what was told within this time; whether anything was.

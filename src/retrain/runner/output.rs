@@ -90,31 +90,49 @@ pub(super) fn listen(running: &mut Running, sender: SyncSender<Heard>, words: La
     });
 }
 
-/// Every line, with what is too long cut off, until the stream ends or fails.
+/// Every line of a stream until it ends or fails.
 fn each_line(stream: Option<impl Read>, mut tell: impl FnMut(String)) {
     let Some(stream) = stream else { return };
     let mut reader = BufReader::new(stream);
-    let mut line = Vec::new();
-    loop {
-        let (used, ended) = match reader.fill_buf() {
-            Ok([]) | Err(_) => {
-                if !line.is_empty() {
-                    tell(String::from_utf8_lossy(&line).into_owned());
-                }
-                return;
-            }
-            Ok(bytes) => {
-                let end = bytes.iter().position(|byte| *byte == b'\n');
-                let part = &bytes[..end.unwrap_or(bytes.len())];
-                let room = LONGEST_LINE.saturating_sub(line.len());
-                line.extend_from_slice(&part[..part.len().min(room)]);
-                (part.len() + usize::from(end.is_some()), end.is_some())
-            }
-        };
+    let mut lines = Cut::default();
+    while let Ok(bytes) = reader.fill_buf() {
+        let used = bytes.len();
+        if used == 0 {
+            break;
+        }
+        lines.feed(bytes, &mut tell);
         reader.consume(used);
-        if ended {
-            tell(String::from_utf8_lossy(&line).into_owned());
-            line.clear();
+    }
+    lines.end(&mut tell);
+}
+
+/// Cuts bytes into lines; of a line that is too long the rest is passed over.
+#[derive(Default)]
+pub(super) struct Cut {
+    line: Vec<u8>,
+}
+
+impl Cut {
+    /// Takes bytes as they come, and tells the lines that end in them.
+    pub(super) fn feed(&mut self, bytes: &[u8], tell: &mut impl FnMut(String)) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (part, ended) = match part.strip_suffix(b"\n") {
+                Some(part) => (part, true),
+                None => (part, false),
+            };
+            let room = LONGEST_LINE.saturating_sub(self.line.len());
+            self.line.extend_from_slice(&part[..part.len().min(room)]);
+            if ended {
+                tell(String::from_utf8_lossy(&self.line).into_owned());
+                self.line.clear();
+            }
+        }
+    }
+
+    /// Tells what stands after the last line, if anything does.
+    pub(super) fn end(self, tell: &mut impl FnMut(String)) {
+        if !self.line.is_empty() {
+            tell(String::from_utf8_lossy(&self.line).into_owned());
         }
     }
 }

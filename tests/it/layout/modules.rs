@@ -186,7 +186,7 @@ const SECTIONS: [&str; 9] = [
 ];
 
 /// Crates that belong behind a seam: where they may be named, and why nowhere else.
-const SEAMS: [(&str, &[&str], &str); 3] = [
+const SEAMS: [(&str, &[&str], &str); 4] = [
     (
         "ort",
         &["model/onnx.rs", "model/library.rs"],
@@ -202,6 +202,11 @@ const SEAMS: [(&str, &[&str], &str); 3] = [
         "candle_core",
         &["train/"],
         "the service scores on ONNX Runtime alone",
+    ),
+    (
+        "kube",
+        &["retrain/runner/kubernetes/"],
+        "most deployments have no cluster, so it is built on request",
     ),
 ];
 

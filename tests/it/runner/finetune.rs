@@ -37,19 +37,21 @@ fn a_training_killed_again_and_again_ends_in_the_same_bundle() {
         ..RunnerConfig::default()
     };
     let job = job(&workshop, &config);
-    let (mut process, mut resumed) = (0, Vec::new());
+    let (mut process, mut resumed) = (String::new(), Vec::new());
     let end = persist(
         &job,
         config.attempts,
         &mut |event| match event {
-            Event::Started { process: id, .. } => process = *id,
+            Event::Started { process: id, .. } => process.clone_from(id),
             Event::Told(Progress::Resumed { place }) => resumed.push(place.step),
             Event::Told(Progress::State { place })
                 if place.step >= 20 * (resumed.len() as u64 + 1) && resumed.len() < 3 =>
             {
-                let id = process.to_string();
                 // It may be dead already, where it had told more before the signal arrived.
-                let _ = Command::new("kill").args(["-KILL", &id]).status().unwrap();
+                let _ = Command::new("kill")
+                    .args(["-KILL", &process])
+                    .status()
+                    .unwrap();
             }
             Event::Told(_) => {}
         },
