@@ -28,6 +28,7 @@ pub mod refusal;
 pub mod reminder;
 pub mod repair;
 pub mod replay;
+pub mod retrain;
 pub mod store;
 pub mod train;
 pub mod verify;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    tidewatch::fault::arm();
     tidewatch::model::telemetry::turn_off();
     tidewatch::train::cli::main()
 }

@@ -14,6 +14,7 @@ use super::finish;
 use super::progress::Progress;
 use super::recipe::{Backbone, Recipe};
 use super::run::{self, Setting};
+use super::state;
 use crate::model::manifest::Bundle;
 
 /// Fine-tune a BERT-family encoder on labelled text, and make a model bundle of it.
@@ -23,7 +24,8 @@ use crate::model::manifest::Bundle;
 /// override the common things. recipes/ holds two to start from; docs/fine-tuning.md explains every key.
 ///
 /// After each epoch the classifier is written in Hugging Face's layout to the bundle's name with
-/// .checkpoint added. At the end the model is exported to ONNX, compared with the trainer on real texts,
+/// .checkpoint added; there the state of the training is kept too, every five minutes and when the run is
+/// stopped, and --resume goes on from it. At the end the model is exported to ONNX, compared with the trainer on real texts,
 /// evaluated and calibrated with ONNX Runtime on the validation examples (and evaluated on those of the
 /// test files, if there are any), and the bundle is written with its report, whole or not at all.
 ///
@@ -61,6 +63,13 @@ pub struct Arguments {
     /// Folder for the bundle; it must not exist.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Go on where an earlier process has left this run, if one has: the result is the same, to the bit, as
+    /// without the interruption. A bundle that is this run's result already is left as it is.
+    #[arg(long, conflicts_with = "checkpoint")]
+    pub resume: bool,
+    /// Seconds of training after which its state is kept for --resume; 0: after every step.
+    #[arg(long, value_name = "SECONDS")]
+    pub save_every: Option<u64>,
     /// Do not train: make the bundle from the classifier that an earlier run of this recipe wrote here.
     #[arg(long, value_name = "DIR")]
     pub checkpoint: Option<PathBuf>,
@@ -76,6 +85,8 @@ Examples:
         --backbone .tidewatch/backbone/all-MiniLM-L6-v2 --out my-model
   Try another seed for one epoch, and watch the numbers in another program:
     tidewatch-finetune --recipe my.toml --seed 2 --epochs 1 --out try-2 --json | jq .loss
+  Train where the process may be killed; the same command again goes on:
+    tidewatch-finetune --recipe my.toml --out my-model --resume
   Make a second bundle from the same training, with exact weights:
     tidewatch-finetune --recipe my.toml --checkpoint my-model.checkpoint \\
         --weights float32 --out my-model-float32
@@ -107,6 +118,9 @@ impl Arguments {
         if let Some(seed) = self.seed {
             recipe.seed = seed;
         }
+        if let Some(seconds) = self.save_every {
+            recipe.training.save_every = seconds;
+        }
         recipe.export.form = self.form.unwrap_or(recipe.export.form);
         recipe.export.weights = self.weights.unwrap_or(recipe.export.weights);
         match recipe.fault() {
@@ -136,7 +150,9 @@ pub fn main() -> ExitCode {
 /// Does what the arguments ask for.
 pub fn execute(arguments: &Arguments, stop: &AtomicBool) -> Result<Bundle, TrainError> {
     let recipe = arguments.recipe()?;
-    bundle::refuse_existing(&recipe.output.folder)?;
+    if !arguments.resume {
+        bundle::refuse_existing(&recipe.output.folder)?;
+    }
     let recipe_folder = arguments
         .recipe
         .parent()
@@ -152,20 +168,25 @@ pub fn execute(arguments: &Arguments, stop: &AtomicBool) -> Result<Bundle, Train
             Some(_) => PathBuf::new(),
             None => recipe_folder,
         },
+        resume: arguments.resume,
         stop,
     };
     let mut progress = Progress::new(arguments.json);
-    let trained = match &arguments.checkpoint {
-        None => {
-            let checkpoint = recipe.output.folder.with_added_extension("checkpoint");
-            run::train(&recipe, &checkpoint, &setting, &mut progress)?
-        }
-        Some(folder) => {
-            let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
-            run::reopen(&recipe, &folder, &setting, &mut progress)?
-        }
+    if let Some(folder) = &arguments.checkpoint {
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+        let trained = run::reopen(&recipe, &folder, &setting, &mut progress)?;
+        return finish::finish(&recipe, &trained, &setting, &mut progress);
+    }
+    let checkpoint = recipe.output.folder.with_added_extension("checkpoint");
+    let _lock = state::lock(&checkpoint, state::PATIENCE)?;
+    let bundle = if bundle::refuse_existing(&recipe.output.folder).is_err() {
+        finish::finished(&recipe, &setting, &mut progress)?
+    } else {
+        let trained = run::train(&recipe, &checkpoint, &setting, &mut progress)?;
+        finish::finish(&recipe, &trained, &setting, &mut progress)?
     };
-    finish::finish(&recipe, &trained, &setting, &mut progress)
+    state::forget(&checkpoint);
+    Ok(bundle)
 }
 
 /// Sets `stop` at the first Ctrl-C or SIGTERM; the run then ends after its current step.

@@ -34,6 +34,8 @@ pub struct InputFile {
     pub path: PathBuf,
     /// Its path as the recipe names it, the same on every machine.
     pub name: PathBuf,
+    /// How often each of its training examples occurs in an epoch.
+    pub repeat: usize,
 }
 
 /// A line that gave no example.
@@ -129,8 +131,11 @@ impl Dataset {
 fn files(source: &Source, base: &Path) -> Result<Vec<InputFile>, TrainError> {
     let path = base.join(&source.path);
     if !path.is_dir() {
-        let name = source.path.clone();
-        return Ok(vec![InputFile { path, name }]);
+        return Ok(vec![InputFile {
+            path,
+            name: source.path.clone(),
+            repeat: source.repeat,
+        }]);
     }
     let entries = std::fs::read_dir(&path).map_err(|error| TrainError::read(&path, error))?;
     let mut files = Vec::new();
@@ -139,6 +144,7 @@ fn files(source: &Source, base: &Path) -> Result<Vec<InputFile>, TrainError> {
         let file = InputFile {
             path: entry.path(),
             name: source.path.join(entry.file_name()),
+            repeat: source.repeat,
         };
         if file
             .path

@@ -147,14 +147,14 @@ impl Worker {
         &self.logits
     }
 
-    /// After [`Worker::forward`] with the same arguments: the sum of the shard's losses (nats). The
-    /// gradients of `factor` times that sum are written to `self.gradients`.
+    /// After [`Worker::forward`] with the same arguments: the sum of the shard's losses (nats), each times the
+    /// factor of its class. The gradients of that sum are written to `self.gradients`.
     pub fn backward(
         &mut self,
         model: Model<'_>,
         shard: &Packed,
         dropout: Dropout,
-        factor: f32,
+        factors: &[f32],
     ) -> f64 {
         let Model {
             config,
@@ -168,10 +168,9 @@ impl Worker {
 
         self.head_gradient.resize(self.logits.len(), 0.0);
         let loss = cross_entropy::forward_backward(
-            layout.classifier.shape.outputs,
             &self.logits,
             shard.labels(),
-            factor,
+            factors,
             &mut self.head_gradient,
         );
         affine_gradients(

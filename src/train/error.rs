@@ -61,6 +61,17 @@ pub enum TrainError {
         /// What to change.
         reason: String,
     },
+    /// There is no going on from what is kept of a training.
+    #[error("the training state {path} cannot be resumed: it {reason}")]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, as the rest of a sentence, and what to do.
+        reason: String,
+    },
+    /// Another process works on the same training.
+    #[error("another run is at work on {0}; wait for its end, or name another folder with --out")]
+    Busy(PathBuf),
     /// The finished model is not good enough to be used.
     #[error("the gate is not met: {0}")]
     Gate(String),
@@ -74,7 +85,7 @@ pub enum TrainError {
     #[error(transparent)]
     Bundle(#[from] WriteError),
     /// Someone asked the run to stop.
-    #[error("stopped by request; the checkpoint of the last finished epoch, if any, is kept")]
+    #[error("stopped by request; --resume goes on from the last step")]
     Stopped,
 }
 
@@ -95,6 +106,14 @@ impl TrainError {
         }
     }
 
+    /// A state that cannot be gone on from.
+    pub fn state(path: &Path, reason: impl Into<String>) -> Self {
+        Self::State {
+            path: path.into(),
+            reason: reason.into(),
+        }
+    }
+
     /// A backbone that cannot be used.
     pub fn backbone(path: &Path, reason: impl Into<String>) -> Self {
         Self::Backbone {
@@ -111,6 +130,8 @@ impl TrainError {
             | Self::Backbone { .. }
             | Self::Hub { .. }
             | Self::Read { .. }
+            | Self::State { .. }
+            | Self::Busy(_)
             | Self::Bundle(WriteError::Exists(_)) => 2,
             Self::Gate(_) | Self::Diverged { .. } => 3,
             Self::Write { .. } | Self::Runtime(_) | Self::Infer(_) | Self::Bundle(_) => 4,

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::backbone;
 use super::baseline;
-use super::bundle;
+use super::bundle::{self, WriteError};
 use super::calibrate;
 use super::checkpoint::Card;
 use super::encoder::Model;
@@ -20,12 +20,13 @@ use super::parity::{self, LIMIT, Parity};
 use super::progress::{Event, Progress};
 use super::recipe::{Recipe, Role};
 use super::report::{Exported, Report};
-use super::run::{Setting, Trained};
+use super::run::{self, Setting, Trained};
 use super::scores::Scores;
 use super::session;
 use super::tokens::Encoded;
 use super::trainer;
 use crate::drift::baseline::Identity;
+use crate::fault;
 use crate::model::backend::Backend;
 use crate::model::manifest::{BASELINE_FILE, Bundle, FORMAT, MODEL_FILE, Manifest, TOKENIZER_FILE};
 use crate::model::tokenizer::Tokenizer;
@@ -104,7 +105,7 @@ pub fn finish(
         },
         data: origin::describe(&trained.data.files, &trained.data.parts)?,
         left_out: trained.data.left_out,
-        recipe: serde_json::to_value(recipe).expect("a recipe has only string keys"),
+        recipe: described(recipe),
     };
     let manifest = manifest(recipe, &report, padding, setting);
     let mut files = files(recipe, trained, &report, onnx)?;
@@ -126,13 +127,53 @@ pub fn finish(
     if let Some(json) = baseline {
         files.insert(BASELINE_FILE.into(), json);
     }
+    fault::point("bundle-due");
     let bundle = bundle::write(&recipe.output.folder, manifest, &files)?;
-    progress.tell(&Event::Bundle {
+    fault::point("bundle-written");
+    let bytes = files.values().map(|contents| contents.len() as u64).sum();
+    progress.tell(&written(&bundle, bytes));
+    Ok(bundle)
+}
+
+fn written(bundle: &Bundle, bytes: u64) -> Event {
+    Event::Bundle {
         folder: bundle.dir.clone(),
         version: bundle.version.clone(),
-        bytes: files.values().map(|contents| contents.len() as u64).sum(),
-    });
+        bytes,
+    }
+}
+
+/// The bundle that stands in the recipe's place already, if it is the result of this very run: of this recipe,
+/// this data and this backbone.
+///
+/// # Errors
+/// [`WriteError::Exists`] where it is another one, or none that is whole.
+pub fn finished(
+    recipe: &Recipe,
+    setting: &Setting<'_>,
+    progress: &mut Progress,
+) -> Result<Bundle, TrainError> {
+    let folder = &recipe.output.folder;
+    let other = || TrainError::Bundle(WriteError::Exists(folder.clone()));
+    let bundle = Bundle::open(folder).map_err(|_| other())?;
+    bundle.verify().map_err(|_| other())?;
+    let (_, data) = run::open(recipe, setting, progress)?;
+    let manifest = &bundle.manifest;
+    let same = manifest.recipe == described(recipe)
+        && manifest.data == origin::describe(&data.files, &data.parts)?
+        && manifest.parent == backbone::parent(&recipe.backbone, &setting.base)
+        && manifest.code_version == env!("CARGO_PKG_VERSION");
+    if !same {
+        return Err(other());
+    }
+    let size = |name: &String| bundle.file(name).metadata().map_or(0, |file| file.len());
+    progress.tell(&written(&bundle, manifest.files.keys().map(size).sum()));
     Ok(bundle)
+}
+
+/// The recipe as a bundle tells it.
+fn described(recipe: &Recipe) -> serde_json::Value {
+    serde_json::to_value(recipe).expect("a recipe has only string keys")
 }
 
 /// Compares the exported model with the trainer's own forward pass over the weights as they are stored,

@@ -3,8 +3,8 @@
 //! In the order of a run: the recipe ([`recipe`]) names files, which become examples ([`data`],
 //! [`escape`]), which are split ([`split`]) and tokenised ([`tokens`]); batches of them ([`batches`],
 //! [`packed`]) go through the model ([`encoder`], [`layer`], [`ops`]) whose weights ([`weights`],
-//! [`layout`]) the optimiser ([`optimise`]) moves; [`run`] holds it together and [`checkpoint`] writes
-//! the classifier in Hugging Face's layout. Then, held together by [`finish`], the model is written for
+//! [`layout`]) the optimiser ([`optimise`]) moves; [`run`] holds it together ([`meter`]), [`checkpoint`] writes
+//! the classifier in Hugging Face's layout, and [`state`] keeps what a run that died goes on from. Then, held together by [`finish`], the model is written for
 //! inference ([`export`], [`onnx`]), compared with the trainer ([`parity`]), evaluated ([`evaluate`]) and
 //! calibrated ([`calibrate`]), and with what is told of it ([`origin`], [`report`]) becomes a [`bundle`].
 
@@ -25,6 +25,8 @@ pub mod export;
 pub mod finish;
 pub mod layer;
 pub mod layout;
+pub mod lines;
+pub mod meter;
 pub mod onnx;
 pub mod ops;
 pub mod optimise;
@@ -38,6 +40,7 @@ pub mod run;
 pub mod scores;
 pub mod session;
 pub mod split;
+pub mod state;
 pub mod time;
 pub mod tokens;
 pub mod trainer;

@@ -147,6 +147,26 @@ impl AdamW {
         }
     }
 
+    /// The moments, as slices in a fixed order, and which words have had a gradient.
+    pub fn state(&self) -> ([&[f32]; 4], &[bool]) {
+        let Self { dense, words, .. } = self;
+        let moments = [&dense.first, &dense.second, &words.first, &words.second];
+        (moments.map(Vec::as_slice), &self.seen)
+    }
+
+    /// The same, to be filled with those after `step` steps.
+    pub fn state_mut(&mut self, step: i32) -> ([&mut [f32]; 4], &mut [bool]) {
+        self.step = step;
+        let Self { dense, words, .. } = self;
+        let moments = [
+            &mut dense.first,
+            &mut dense.second,
+            &mut words.first,
+            &mut words.second,
+        ];
+        (moments.map(Vec::as_mut_slice), &mut self.seen)
+    }
+
     /// Moves the weights by one step; the gradients are multiplied by `scale` first (clipping).
     pub fn step(
         &mut self,

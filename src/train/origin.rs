@@ -83,6 +83,7 @@ mod tests {
             InputFile {
                 path,
                 name: name.into(),
+                repeat: 1,
             }
         });
         let parts = Parts {

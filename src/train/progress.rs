@@ -1,7 +1,7 @@
 //! What a run tells while it goes: a bar for a person, JSON lines for a program.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::calibrate::Calibration;
 use super::data::{Fault, LeftOut};
 use super::export::ExportOptions;
+use super::lines::Lines;
 use super::parity::Parity;
 use super::recipe::{Backbone, Role};
 use crate::model::manifest::Metric;
@@ -50,22 +51,49 @@ pub enum Event {
         parameters: usize,
         /// Steps to do.
         steps: usize,
+        /// Passes over the training examples.
+        epochs: usize,
         /// Tensors the backbone lacked, drawn afresh.
         drawn: Vec<String>,
     },
+    /// The training goes on from what an earlier process has kept of it.
+    Resumed {
+        /// How far it was.
+        #[serde(flatten)]
+        place: Place,
+    },
+    /// The state of the training was kept, so that another process can go on from here.
+    State {
+        /// How far the training is.
+        #[serde(flatten)]
+        place: Place,
+        /// Size of the file.
+        bytes: u64,
+        /// What writing it took.
+        took_seconds: f64,
+    },
+    /// Nothing else was told for a while, and the process is alive.
+    Alive {
+        /// The event that was told last.
+        after: String,
+        /// Time since then.
+        seconds: f64,
+        /// How far the training is, once it has begun.
+        #[serde(flatten)]
+        place: Option<Place>,
+    },
     /// A step was done.
     Step {
-        /// Number of the step, from 1.
-        step: usize,
-        /// Steps to do in all.
-        steps: usize,
+        /// The step, and how many there are.
+        #[serde(flatten)]
+        place: Place,
         /// Loss, averaged over recent steps.
         loss: f64,
         /// Norm of the gradient before clipping.
         gradient_norm: f64,
         /// Learning rate.
         rate: f64,
-        /// Since training began.
+        /// Since this process began to train.
         seconds: f64,
         /// Estimate of what is left.
         seconds_left: f64,
@@ -125,6 +153,19 @@ pub enum Event {
     },
 }
 
+/// How far a training is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Steps done: the number of the latest step, from 1.
+    pub step: usize,
+    /// Steps to do in all.
+    pub steps: usize,
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// Epochs in all.
+    pub epochs: usize,
+}
+
 /// Where events go.
 pub enum Progress {
     /// A bar on the terminal.
@@ -136,14 +177,12 @@ pub enum Progress {
         /// Faults shown so far.
         faults: usize,
     },
-    /// A JSON line an event on standard output; steps only every so often.
-    Lines,
+    /// A JSON line an event on standard output.
+    Lines(Lines),
     /// Nowhere.
     Silent,
 }
 
-/// Steps between two JSON lines about steps.
-const LINE_EVERY: usize = 25;
 /// Faults a person is shown one by one; JSON lines name all of them.
 const FAULTS_SHOWN: usize = 20;
 
@@ -151,7 +190,7 @@ impl Progress {
     /// A bar where a person watches, JSON lines otherwise or when asked for.
     pub fn new(json: bool) -> Self {
         if json || !std::io::stderr().is_terminal() {
-            return Self::Lines;
+            return Self::Lines(Lines::to_stdout());
         }
         let style = "{elapsed_precise} {bar:32} {pos}/{len} {msg} {eta} left";
         let style =
@@ -169,18 +208,7 @@ impl Progress {
     pub fn tell(&mut self, event: &Event) {
         match self {
             Self::Silent => {}
-            Self::Lines => {
-                if let Event::Step { step, steps, .. } = event
-                    && step % LINE_EVERY != 0
-                    && step != steps
-                {
-                    return;
-                }
-                if let Ok(line) = serde_json::to_string(event) {
-                    // A reader that went away must not stop the training.
-                    let _ = writeln!(std::io::stdout().lock(), "{line}");
-                }
-            }
+            Self::Lines(lines) => lines.tell(event),
             Self::Bar { bar, score, faults } => {
                 if let Event::Fault(_) = event {
                     *faults += 1;
@@ -238,12 +266,17 @@ fn show(bar: &ProgressBar, score: &mut Option<f64>, faults: usize, event: &Event
                 *parameters as f64 / 1e6
             ));
         }
-        Event::Step { step, loss, .. } => {
+        Event::Resumed { place } => bar.println(format!(
+            "going on after step {} of {}",
+            place.step, place.steps
+        )),
+        Event::State { .. } | Event::Alive { .. } => {}
+        Event::Step { place, loss, .. } => {
             let score = score
                 .map(|score| format!(", validation {score:.3}"))
                 .unwrap_or_default();
             bar.set_message(format!("loss {loss:.3}{score}"));
-            bar.set_position(*step as u64);
+            bar.set_position(place.step as u64);
         }
         Event::Validation {
             epoch,

@@ -141,6 +141,17 @@ pub struct Source {
     /// Where an example's time comes from.
     #[serde(default)]
     pub time: TimeSource,
+    /// How often each of its training examples occurs in an epoch.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub repeat: usize,
+}
+
+fn once() -> usize {
+    1
+}
+
+fn is_once(repeat: &usize) -> bool {
+    *repeat == 1
 }
 
 fn train_role() -> Role {
@@ -234,6 +245,37 @@ pub struct Training {
     /// Parts a batch is cut into, each computed by one thread. Results depend on it only in the order
     /// of additions.
     pub shards: usize,
+    /// Seconds of training after which its state is kept, so that a run that dies can be gone on with; 0:
+    /// after every step.
+    // The result does not depend on it, so it is no part of what a bundle says.
+    #[serde(skip_serializing)]
+    pub save_every: u64,
+    /// How much each class counts in the loss; without it, every example counts the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
+}
+
+/// How much each class counts in the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeights {
+    /// All classes the same: an example of a class that has `n` of all `N` training examples, repeats
+    /// counted, weighs `N / (classes * n)` (King and Zeng 2001, "Logistic Regression in Rare Events Data").
+    Balanced,
+}
+
+impl ClassWeights {
+    /// The weight of each class, given how many training examples each has; 0 for a class without any.
+    pub fn of(self, counts: &[usize]) -> Vec<f32> {
+        let Self::Balanced = self;
+        let all: usize = counts.iter().sum();
+        let share = all as f64 / counts.len() as f64;
+        let weight = |count: &usize| match count {
+            0 => 0.0,
+            count => (share / *count as f64) as f32,
+        };
+        counts.iter().map(weight).collect()
+    }
 }
 
 impl Default for Training {
@@ -248,6 +290,8 @@ impl Default for Training {
             clip: 1.0,
             dropout: None,
             shards: 2,
+            save_every: 300,
+            class_weights: None,
         }
     }
 }

@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use super::backbone::{self, Encoder};
 use super::batches;
 use super::checkpoint::{self, Card};
-use super::data::{self, InputFile, LeftOut};
+use super::data::{self, Example, InputFile, LeftOut};
 use super::encoder::Model;
 use super::error::TrainError;
 use super::layout::Layout;
+use super::meter::Meter;
 use super::optimise::Schedule;
 use super::packed::Packed;
 use super::progress::{Event, Progress};
@@ -20,9 +21,11 @@ use super::recipe::{Backbone, Recipe};
 use super::scores::Scores;
 use super::session;
 use super::split::{self, Parts};
+use super::state::{self, Keeper};
 use super::tokens::{self, Encoded};
 use super::trainer::{self, Trainer};
 use super::weights::Weights;
+use crate::fault;
 
 /// What a run needs beside its recipe.
 pub struct Setting<'a> {
@@ -30,6 +33,8 @@ pub struct Setting<'a> {
     pub data: PathBuf,
     /// Where a relative backbone folder starts.
     pub base: PathBuf,
+    /// Whether to go on where an earlier process has left this run, if one has.
+    pub resume: bool,
     /// Set from outside to stop the run after the current step.
     pub stop: &'a AtomicBool,
 }
@@ -85,26 +90,21 @@ impl Trained {
     }
 }
 
-/// Trains as the recipe says and writes the classifier to `checkpoint` after each epoch.
+/// Trains as the recipe says; writes the classifier to `checkpoint` after each epoch, and keeps the state of the
+/// training there now and then. That folder must exist, and no other process work in it.
 pub fn train(
     recipe: &Recipe,
     checkpoint: &Path,
     setting: &Setting<'_>,
     progress: &mut Progress,
 ) -> Result<Trained, TrainError> {
-    progress.tell(&Event::Backbone {
-        backbone: recipe.backbone.clone(),
-    });
-    let encoder = backbone::open(&recipe.backbone, &setting.base)?;
-    let data = prepare(recipe, &encoder, &setting.data, progress)?;
+    let (encoder, data) = open(recipe, setting, progress)?;
     let layout = Layout::new(&encoder.config, recipe.labels.names.len());
     let (weights, drawn) = Weights::load(&encoder.weights, &layout, recipe.seed)?;
+    let identity = state::identity(recipe, &encoder, &data, &weights);
     let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
-    let lengths: Vec<usize> = data
-        .train
-        .iter()
-        .map(|example| example.tokens.len())
-        .collect();
+    let examples = repeated(&data);
+    let lengths: Vec<usize> = examples.iter().map(|e| e.tokens.len()).collect();
     let epochs: Vec<_> = (0..recipe.training.epochs)
         .map(|_| batches::epoch(&lengths, recipe.training.batch, &mut rng))
         .collect();
@@ -113,6 +113,7 @@ pub fn train(
     progress.tell(&Event::Start {
         parameters,
         steps,
+        epochs: epochs.len(),
         drawn,
     });
 
@@ -128,29 +129,57 @@ pub fn train(
         &recipe.training,
         recipe.seed,
     );
+    if let Some(rule) = recipe.training.class_weights {
+        let mut counts = vec![0; recipe.labels.names.len()];
+        examples.iter().for_each(|e| counts[e.label as usize] += 1);
+        trainer = trainer.with_class_weights(rule.of(&counts));
+    }
     session::rehearse(trainer.model(), recipe.export)?;
-    let mut clock = Clock::new(steps);
+    let mut meter = Meter::new(steps, epochs.len());
+    let every = Duration::from_secs(recipe.training.save_every);
+    let mut keeper = Keeper::new(checkpoint, identity, every);
+    let mut resumed = setting.resume && keeper.resume(&mut trainer, &mut meter)?;
     let card = Card {
         config: &encoder.raw_config,
         labels: &recipe.labels.names,
         tokenizer: &encoder.tokenizer,
     };
     let mut validation = Scores::default();
-    for (epoch, batches) in epochs.iter().enumerate() {
-        for batch in batches {
-            setting.go_on()?;
+    let mut before = 0;
+    for (epoch, batches) in (1..).zip(&epochs) {
+        let first = before;
+        before += batches.len();
+        if before < meter.done() {
+            continue;
+        }
+        if std::mem::take(&mut resumed) {
+            progress.tell(&Event::Resumed {
+                place: meter.place(epoch),
+            });
+        }
+        for batch in &batches[meter.done() - first..] {
+            if let Err(stopped) = setting.go_on() {
+                if meter.done() > 0 {
+                    keeper.keep(&trainer, &meter, epoch, progress)?;
+                }
+                return Err(stopped);
+            }
             let sequences = batch
                 .iter()
-                .map(|&i| (data.train[i].tokens.as_slice(), data.train[i].label));
-            let rate = schedule.rate(clock.done);
+                .map(|&i| (examples[i].tokens.as_slice(), examples[i].label));
+            let rate = schedule.rate(meter.done());
             let report = trainer.step(&Packed::new(sequences), rate)?;
-            progress.tell(&clock.step(report.loss, report.gradient_norm, rate));
+            progress.tell(&meter.step(epoch, report, rate));
+            fault::point("step-done");
+            if keeper.is_due() || meter.is_complete() {
+                keeper.keep(&trainer, &meter, epoch, progress)?;
+            }
         }
         validation = Scores::new(trainer.logits(&data.validation), &data.validation);
-        progress.tell(&validated(epoch + 1, &validation));
+        progress.tell(&validated(epoch, &validation));
         checkpoint::write(checkpoint, &card, trainer.model())?;
         progress.tell(&Event::Checkpoint {
-            epoch: epoch + 1,
+            epoch,
             folder: checkpoint.to_owned(),
         });
     }
@@ -162,6 +191,20 @@ pub fn train(
         data,
         validation,
     })
+}
+
+/// Opens the backbone and prepares the data.
+pub fn open(
+    recipe: &Recipe,
+    setting: &Setting<'_>,
+    progress: &mut Progress,
+) -> Result<(Encoder, Prepared), TrainError> {
+    progress.tell(&Event::Backbone {
+        backbone: recipe.backbone.clone(),
+    });
+    let encoder = backbone::open(&recipe.backbone, &setting.base)?;
+    let data = prepare(recipe, &encoder, &setting.data, progress)?;
+    Ok((encoder, data))
 }
 
 /// Opens a classifier that a run of this recipe has already written to `folder`, and scores the recipe's
@@ -201,6 +244,17 @@ pub fn reopen(
         data,
         validation,
     })
+}
+
+/// The training examples, each as often as its file says.
+fn repeated(data: &Prepared) -> Vec<&Encoded> {
+    let repeat = |example: &Example| data.files[example.file].repeat;
+    let times = data.parts.train.iter().map(repeat);
+    data.train
+        .iter()
+        .zip(times)
+        .flat_map(|(example, times)| std::iter::repeat_n(example, times))
+        .collect()
 }
 
 fn validated(epoch: usize, scores: &Scores) -> Event {
@@ -263,40 +317,4 @@ fn prepare(
         validation,
         test,
     })
-}
-
-/// Counts steps, smooths the loss and estimates the time left.
-struct Clock {
-    started: Instant,
-    steps: usize,
-    done: usize,
-    loss: Option<f64>,
-}
-
-impl Clock {
-    fn new(steps: usize) -> Self {
-        Self {
-            started: Instant::now(),
-            steps,
-            done: 0,
-            loss: None,
-        }
-    }
-
-    fn step(&mut self, loss: f64, gradient_norm: f64, rate: f64) -> Event {
-        self.done += 1;
-        let smooth = self.loss.map_or(loss, |mean| 0.97 * mean + 0.03 * loss);
-        self.loss = Some(smooth);
-        let seconds = self.started.elapsed().as_secs_f64();
-        let seconds_left = seconds / self.done as f64 * (self.steps - self.done) as f64;
-        Event::Step {
-            step: self.done,
-            steps: self.steps,
-            loss: smooth,
-            gradient_norm,
-            rate,
-            seconds,
-            seconds_left,
-        }
-    }
 }

@@ -24,13 +24,14 @@ pub struct Trainer {
     clip: f64,
     hidden_dropout: f32,
     attention_dropout: f32,
+    class_weights: Vec<f32>,
     steps_done: usize,
 }
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepReport {
-    /// Mean loss of the batch, nats.
+    /// Mean loss of the batch, weighted by the weights of the classes, nats.
     pub loss: f64,
     /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
@@ -57,10 +58,20 @@ impl Trainer {
             attention_dropout: training
                 .dropout
                 .unwrap_or(config.attention_probs_dropout_prob),
+            class_weights: vec![1.0; layout.classifier.shape.outputs],
             steps_done: 0,
             config,
             layout,
             weights,
+        }
+    }
+
+    /// The same with another weight in the loss for each class than 1.
+    #[must_use]
+    pub fn with_class_weights(self, class_weights: Vec<f32>) -> Self {
+        Self {
+            class_weights,
+            ..self
         }
     }
 
@@ -71,6 +82,22 @@ impl Trainer {
             layout: &self.layout,
             weights: &self.weights,
         }
+    }
+
+    /// Everything that the next step depends on beside its batch, its rate and what the trainer was made from:
+    /// weights and moments as slices in a fixed order, and which words have had a gradient.
+    pub fn state(&self) -> ([&[f32]; 6], &[bool]) {
+        let ([a, b, c, d], seen) = self.optimiser.state();
+        ([&self.weights.dense, &self.weights.words, a, b, c, d], seen)
+    }
+
+    /// The same, to be filled with what it was after `steps_done` steps.
+    pub fn state_mut(&mut self, steps_done: usize) -> ([&mut [f32]; 6], &mut [bool]) {
+        self.steps_done = steps_done;
+        let step = i32::try_from(steps_done).unwrap_or(i32::MAX);
+        let ([a, b, c, d], seen) = self.optimiser.state_mut(step);
+        let weights = &mut self.weights;
+        ([&mut weights.dense, &mut weights.words, a, b, c, d], seen)
     }
 
     /// The layout and the weights, when there is nothing more to learn.
@@ -90,7 +117,9 @@ impl Trainer {
             layout: &self.layout,
             weights: &self.weights,
         };
-        let factor = 1.0 / batch.sequences() as f32;
+        let weight = |label: &u32| self.class_weights[*label as usize];
+        let whole: f32 = batch.labels().iter().map(weight).sum();
+        let factors: Vec<f32> = self.class_weights.iter().map(|w| w / whole).collect();
         let shards = batch.shards(self.workers.len());
         let workers = &mut self.workers[..shards.len()];
         let losses: Vec<f64> = workers
@@ -98,10 +127,10 @@ impl Trainer {
             .zip(&shards)
             .map(|(worker, shard)| {
                 worker.forward(model, shard, dropout);
-                worker.backward(model, shard, dropout, factor)
+                worker.backward(model, shard, dropout, &factors)
             })
             .collect();
-        let loss = losses.iter().sum::<f64>() * f64::from(factor);
+        let loss = losses.iter().sum::<f64>();
         let gradient_norm = reduce(workers, self.config.hidden_size);
         if !loss.is_finite() || !gradient_norm.is_finite() {
             return Err(TrainError::Diverged {
@@ -259,6 +288,21 @@ mod tests {
         for (example, logits) in examples().iter().zip(trainer.logits(&examples())) {
             assert!(logits[example.label as usize] > logits[1 - example.label as usize]);
         }
+    }
+
+    #[test]
+    fn only_the_ratio_of_class_weights_counts_and_a_heavier_class_pulls_harder() {
+        let run = |weights: &[f32]| {
+            let mut trainer = trainer(2).with_class_weights(weights.to_vec());
+            for _ in 0..20 {
+                trainer.step(&batch(), 1e-3).unwrap();
+            }
+            let logits = trainer.logits(&examples());
+            logits.iter().map(|row| row[1] - row[0]).sum::<f32>()
+        };
+        let equal = run(&[1.0, 1.0]);
+        assert_eq!(equal.to_bits(), run(&[4.0, 4.0]).to_bits());
+        assert!(run(&[1.0, 8.0]) > equal && equal > run(&[8.0, 1.0]));
     }
 
     #[test]

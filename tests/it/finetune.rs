@@ -6,7 +6,8 @@
 )]
 
 mod hub;
-mod workshop;
+mod resume;
+pub(crate) mod workshop;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -234,6 +235,36 @@ fn the_same_seed_gives_the_same_weights_to_the_bit() {
     let first = weights("a", "3");
     assert!(first == weights("b", "3"));
     assert!(first != weights("c", "4"));
+}
+
+#[test]
+fn repeated_examples_make_longer_epochs_and_class_weights_another_model() {
+    let workshop = Workshop::new();
+    let recipe = RECIPE.replace("{ tokens = 100 }", "{ sequences = 10 }");
+    let weights = |name: &str, recipe: &str, steps: u64| {
+        workshop.write("recipe.toml", recipe);
+        let told = workshop.succeed(&["--out", name, "--epochs", "1"]);
+        assert_eq!(event(&told, "start")["steps"], json!(steps));
+        assert_eq!(event(&told, "data")["train"], json!(240));
+        std::fs::read(workshop.path(name).join("weights.safetensors")).unwrap()
+    };
+    let plain = weights("plain", &recipe, 24);
+    let twice = recipe.replacen("format", "repeat = 2\nformat", 1);
+    assert!(weights("twice", &twice, 48) != plain);
+    // The classes are equally many, so that balancing them changes nothing.
+    let balanced =
+        |recipe: &str| recipe.replace("[training]\n", "[training]\nclass_weights = \"balanced\"\n");
+    assert!(weights("balanced", &balanced(&recipe), 24) == plain);
+    let more = tweets(0..240).replacen("\t0\t", "\t1\t", 20);
+    workshop.write("train.tsv", &more);
+    let uneven = weights("uneven", &recipe, 24);
+    assert!(weights("evened", &balanced(&recipe), 24) != uneven);
+    let manifest = Bundle::open(workshop.path("evened")).unwrap().manifest;
+    assert_eq!(
+        manifest.recipe["training"]["class_weights"],
+        json!("balanced")
+    );
+    assert_eq!(manifest.recipe["training"].get("save_every"), None);
 }
 
 #[test]

@@ -99,18 +99,18 @@ impl Setting {
     fn run(&self, shards: usize, dropout: Dropout) -> (f64, Vec<f32>, Gradients) {
         let (mut loss, mut logits, mut sum) = (0.0, Vec::new(), Gradients::default());
         sum.dense = vec![0.0; self.layout.dense_len()];
-        let factor = 1.0 / self.batch.sequences() as f32;
+        let factors = vec![1.0 / self.batch.sequences() as f32; self.reference.labels];
         for shard in self.batch.shards(shards) {
             let mut worker = Worker::default();
             logits.extend_from_slice(worker.forward(self.model(), &shard, dropout));
-            loss += worker.backward(self.model(), &shard, dropout, factor);
+            loss += worker.backward(self.model(), &shard, dropout, &factors);
             for (sum, value) in sum.dense.iter_mut().zip(&worker.gradients.dense) {
                 *sum += value;
             }
             sum.words
                 .merge(&worker.gradients.words, self.reference.config.hidden_size);
         }
-        (loss * f64::from(factor), logits, sum)
+        (loss, logits, sum)
     }
 
     /// All gradients as one dense tensor each, by name.

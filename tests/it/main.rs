@@ -22,6 +22,7 @@ mod poison;
 mod pressure;
 mod recovery;
 mod replay;
+mod runner;
 mod score;
 mod store;
 mod stream;

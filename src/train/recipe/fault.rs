@@ -2,6 +2,9 @@
 
 use super::{Backbone, Recipe, Role, Split};
 
+/// Above this, a number of repeats is a slip of the pen.
+const MOST_REPEATS: usize = 1000;
+
 impl Recipe {
     /// What is wrong with the values, as a sentence, if anything is.
     pub fn fault(&self) -> Option<String> {
@@ -30,6 +33,10 @@ impl Recipe {
             (
                 !self.data.iter().any(|source| source.role == Role::Train),
                 "no [[data]] file has the role \"train\"".to_owned(),
+            ),
+            (
+                self.data.iter().any(|source| !(1..=MOST_REPEATS).contains(&source.repeat)),
+                format!("[[data]] repeat must be at least 1 and at most {MOST_REPEATS}"),
             ),
             (
                 t.epochs == 0,

@@ -46,6 +46,8 @@ fn numbers_that_are_none_and_names_that_are_ambiguous_are_refused() {
         (more("[training]\nweight_decay = nan"), "weight_decay"),
         (more("[training]\nweight_decay = -0.1"), "weight_decay"),
         (more("[output]\nmin_macro_recall = nan"), "min_macro_recall"),
+        (more("repeat = 0"), "repeat"),
+        (more("repeat = 1001"), "repeat"),
         (
             MINIMAL.replace("\"positive\"]", "\"positive\", \"negative\"]"),
             "labels.names",
@@ -58,6 +60,32 @@ fn numbers_that_are_none_and_names_that_are_ambiguous_are_refused() {
         let refusal = Recipe::parse(&text).unwrap_err();
         assert!(refusal.contains(said), "{refusal}");
     }
+}
+
+#[test]
+fn balanced_classes_weigh_the_same_together_and_an_empty_one_nothing() {
+    let weights = ClassWeights::Balanced.of(&[10, 30, 0]);
+    assert!((weights[0] * 10.0 - weights[1] * 30.0).abs() < 1e-5);
+    assert_eq!(weights[2], 0.0);
+    assert_eq!(ClassWeights::Balanced.of(&[5, 5]), [1.0, 1.0]);
+}
+
+#[test]
+fn what_a_bundle_says_of_a_recipe_names_repeats_and_class_weights_only_where_they_are_set() {
+    let told = |more: &str| {
+        let recipe = Recipe::parse(&format!("{MINIMAL}{more}")).unwrap();
+        serde_json::to_string(&recipe).unwrap()
+    };
+    let plain = told("");
+    assert!(
+        !plain.contains("repeat") && !plain.contains("class_weights"),
+        "{plain}"
+    );
+    let set = told("repeat = 2\n[training]\nclass_weights = \"balanced\"\n");
+    assert!(
+        set.contains("\"repeat\":2") && set.contains("\"class_weights\":\"balanced\""),
+        "{set}"
+    );
 }
 
 #[test]

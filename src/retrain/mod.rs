@@ -1,0 +1,3 @@
+//! Training the model anew while it serves.
+
+pub mod runner;
