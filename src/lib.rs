@@ -4,14 +4,17 @@
 //! allows it, which a test checks.
 
 pub mod alerts;
+pub mod annotate;
 pub mod app;
 pub mod bench;
 pub mod cli;
 pub mod clock;
+pub mod coin;
 pub mod config;
 pub mod demo;
 pub mod drift;
 pub mod fault;
+pub mod gate;
 pub mod health;
 pub mod http;
 pub mod json;
@@ -29,6 +32,8 @@ pub mod reminder;
 pub mod repair;
 pub mod replay;
 pub mod retrain;
+pub mod rollout;
+pub mod special;
 pub mod store;
 pub mod train;
 pub mod verify;

@@ -11,10 +11,20 @@ pub fn wilson(hits: u64, trials: u64) -> (f64, f64) {
     if trials == 0 {
         return (0.0, 1.0);
     }
-    let (n, z2) = (trials as f64, Z95 * Z95);
-    let share = share(hits, trials);
-    let centre = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
-    let half = Z95 / (1.0 + z2 / n) * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
+    score_interval(share(hits, trials), trials as f64, Z95)
+}
+
+/// The same of a share that was estimated on `trials` examples, which need not be a whole number where they have weights, `z`
+/// standard deviations wide to each side; everything from 0 to 1 for none.
+#[must_use]
+pub fn score_interval(share: f64, trials: f64, z: f64) -> (f64, f64) {
+    if trials <= 0.0 || trials.is_nan() {
+        return (0.0, 1.0);
+    }
+    let z2 = z * z;
+    let centre = (share + z2 / (2.0 * trials)) / (1.0 + z2 / trials);
+    let spread = share * (1.0 - share) / trials + z2 / (4.0 * trials * trials);
+    let half = z / (1.0 + z2 / trials) * spread.max(0.0).sqrt();
     // Rounding must not leave the share itself outside.
     (
         (centre - half).clamp(0.0, share),

@@ -8,6 +8,7 @@
 
 mod documents;
 mod modules;
+mod rules;
 
 use std::fs;
 use std::path::{Path, PathBuf};
