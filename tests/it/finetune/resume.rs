@@ -89,10 +89,11 @@ fn a_run_killed_and_resumed_ends_in_the_same_bundle_and_leaves_no_state() {
 #[test]
 fn a_stopped_run_keeps_its_state_and_goes_on_to_the_same_bundle() {
     let workshop = Workshop::new();
-    let many = ["--epochs", "40"];
+    // So many that it cannot be over before it hears of the signal.
+    let many = ["--epochs", "150"];
     let whole = uninterrupted(&workshop, &many);
     // Nothing is kept but what the signal makes it keep.
-    let arguments = ["--out", "result", "--resume", "--epochs", "40"];
+    let arguments = ["--out", "result", "--resume", "--epochs", "150"];
     let mut running = Running::start(&workshop, &arguments);
     running.wait_for(|told| told["event"] == "step");
     refused(&running.end("-TERM"), 130, "--resume goes on");
