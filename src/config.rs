@@ -15,6 +15,7 @@ use crate::log::LogConfig;
 use crate::model::config::ModelConfig;
 use crate::notify::config::{self as notify, Webhook};
 use crate::pipeline::config::{BatchConfig, InputConfig, KafkaConfig, OutputConfig};
+use crate::registry::config::RegistryConfig;
 use crate::store::config::StoreConfig;
 
 /// All defaults, commented: the text of `config/default.toml`.
@@ -24,7 +25,7 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 const ENV_PREFIX: &str = "TIDEWATCH__";
 
 /// Settings whose values are never shown.
-const SECRET: [&str; 3] = ["kafka.client", "postgres.url", "webhook"];
+const SECRET: [&str; 4] = ["kafka.client", "postgres.url", "registry.client", "webhook"];
 
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,6 +36,7 @@ pub struct Config {
     pub output: OutputConfig,
     pub batch: BatchConfig,
     pub model: ModelConfig,
+    pub registry: RegistryConfig,
     pub postgres: StoreConfig,
     pub drift: DriftConfig,
     pub alerts: AlertsConfig,
@@ -86,6 +88,7 @@ impl Config {
         self.kafka.check()?;
         self.output.check()?;
         self.batch.check()?;
+        self.registry.check()?;
         self.postgres.check()?;
         self.drift.check()?;
         self.alerts.check()?;
@@ -232,6 +235,8 @@ mod tests {
                 "by the watch",
             ),
             ("[labels.fields]\nid = ''\noffset = ''", "names its message"),
+            ("[registry]\nurl = 'gs://bucket'", "[registry] url"),
+            ("[registry.client]\nregoin = 'x'", "regoin"),
             ("not toml", "TOML"),
         ];
         for (text, words) in faults {
@@ -269,6 +274,7 @@ mod tests {
             "[kafka]\nclient = '{sasl.password=s3cret}'",
             "[postgres]\nurl = ['postgres://me:s3cret@host/db']",
             "[[webhook]]\nname = 'a'\nurl = ['https://x/s3cret']",
+            "[registry.client]\nsecret_access_key = ['s3cret']",
         ] {
             let error = load(wrong).unwrap_err().to_string();
             assert!(

@@ -2,8 +2,8 @@
 //!
 //! Compiled in only by the feature `failpoints`, which no build for use turns on; without it a point is nothing.
 //! `TIDEWATCH_FAULT=rows-committed@37=kill` ends the process by SIGKILL when it passes the point `rows-committed` for the
-//! 37th time; `stop` instead of `kill` suspends it by SIGSTOP, and `kill+800` does it 800 µs later, while whatever follows
-//! the point is under way. Any other action of the `fail` crate can be had through its own variable, `FAILPOINTS`.
+//! 37th time; `stop` instead of `kill` suspends it by SIGSTOP, `abort` ends it as a failed assertion in C does, and `kill+800`
+//! does it 800 µs later, while whatever follows the point is under way. Any other action of the `fail` crate can be had through its own variable, `FAILPOINTS`.
 
 /// A point by its name.
 #[inline]
@@ -39,7 +39,7 @@ mod armed {
         if let Ok(wanted) = std::env::var(VARIABLE) {
             arm(&wanted).unwrap_or_else(|| {
                 panic!(
-                    "{VARIABLE} is not of the form POINT@COUNT=kill|stop[+MICROSECONDS]: {wanted}"
+                    "{VARIABLE} is not of the form POINT@COUNT=kill|stop|abort[+MICROSECONDS]: {wanted}"
                 )
             });
         }
@@ -52,6 +52,7 @@ mod armed {
         let signal = match action {
             "kill" => Signal::KILL,
             "stop" => Signal::STOP,
+            "abort" => Signal::ABORT,
             _ => return None,
         };
         let delay = Duration::from_micros(delay.parse().ok()?);

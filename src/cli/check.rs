@@ -15,6 +15,8 @@ use crate::alerts::AlertsConfig;
 use crate::config::Config;
 use crate::model::config::ModelConfig;
 use crate::model::scorer::Scorer;
+use crate::registry;
+use crate::registry::config::RegistryConfig;
 use crate::store::Store;
 use crate::store::config::StoreConfig;
 
@@ -64,8 +66,13 @@ async fn ask(config: Config, report: &mut Report) -> anyhow::Result<()> {
         let postgres = config.postgres.clone();
         tokio::spawn(async move { check_postgres(&postgres).await })
     };
+    let depot = {
+        let registry = config.registry.clone();
+        tokio::spawn(async move { check_registry(&registry).await })
+    };
     let kafka = spawn_blocking(move || kafka::check(&config));
     report.add(model.await.context("the model's check panicked")?);
+    report.add(depot.await.context("the registry's check panicked")?);
     report.add(kafka.await.context("Kafka's check panicked")?);
     report.add(postgres.await.context("Postgres's check panicked")?);
     Ok(())
@@ -109,6 +116,18 @@ fn score_once(scorer: &mut Scorer, config: &ModelConfig) -> Line {
         Ok(None) => Line::fault("model", "the model gives no result"),
         Err(error) => Line::fault("model", error),
     }
+}
+
+/// Looks into the depot, where there is one. Whether it may be written is not asked, since only writing would tell.
+async fn check_registry(config: &RegistryConfig) -> Option<Line> {
+    if !config.is_on() {
+        return None;
+    }
+    let part = "registry";
+    Some(match registry::look(config).await {
+        Ok((address, bundles)) => Line::ok(part, format!("{address}: {bundles} bundles")),
+        Err(error) => Line::fault(part, error),
+    })
 }
 
 async fn check_postgres(config: &StoreConfig) -> Vec<Line> {

@@ -1,5 +1,12 @@
 //! `tidewatch model`.
 
+mod gc;
+mod history;
+mod import;
+mod list;
+mod probe;
+mod promote;
+mod registry;
 mod show;
 mod verify;
 
@@ -13,17 +20,32 @@ use crate::model::config::{Device, ModelConfig};
 use crate::model::manifest::MANIFEST_FILE;
 use crate::nearby::find_upwards;
 
-/// Look at a model bundle
+/// Look at a model bundle, and say which one serves
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelCommand {
     Show(show::ShowArgs),
     Verify(verify::VerifyArgs),
+    List(list::ListArgs),
+    Import(import::ImportArgs),
+    Promote(promote::PromoteArgs),
+    Rollback(promote::RollbackArgs),
+    History(history::HistoryArgs),
+    Gc(gc::GcArgs),
+    #[command(hide = true)]
+    Probe(probe::ProbeArgs),
 }
 
 pub(super) fn run(command: ModelCommand) -> anyhow::Result<End> {
     match command {
         ModelCommand::Show(args) => show::run(args),
         ModelCommand::Verify(args) => verify::run(args),
+        ModelCommand::List(args) => list::run(&args),
+        ModelCommand::Import(args) => import::run(&args),
+        ModelCommand::Promote(args) => promote::promote(&args),
+        ModelCommand::Rollback(args) => promote::rollback(&args),
+        ModelCommand::History(args) => history::run(&args),
+        ModelCommand::Gc(args) => gc::run(&args),
+        ModelCommand::Probe(args) => probe::run(&args),
     }
 }
 

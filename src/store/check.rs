@@ -13,8 +13,8 @@ use super::{Store, StoreError};
 const OLDEST: i32 = 140_000;
 
 /// What each table must allow us.
-const RIGHTS: [(&str, &[&str]); 21] = [
-    ("models", &["SELECT", "INSERT"]),
+const RIGHTS: [(&str, &[&str]); 24] = [
+    ("models", &["SELECT", "INSERT", "UPDATE"]),
     ("partition_epochs", &["SELECT", "INSERT", "UPDATE"]),
     ("predictions", &["SELECT", "INSERT", "DELETE"]),
     ("dead_letters", &["SELECT", "INSERT", "DELETE"]),
@@ -41,6 +41,9 @@ const RIGHTS: [(&str, &[&str]); 21] = [
     ("alerts", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("notices", &["SELECT", "INSERT", "DELETE"]),
     ("deliveries", &["SELECT", "INSERT", "UPDATE"]),
+    ("model_aliases", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("deployments", &["SELECT", "INSERT"]),
+    ("serving", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
 ];
 
 /// What [`Store::check`] has found.

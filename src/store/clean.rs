@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use serde_json::Value;
 
 /// Most characters kept of a name (source, subject, author, language, id): enough for any real one, and small
 /// enough for the rollups' index, whose rows Postgres limits to about 2,700 bytes.
@@ -25,6 +26,19 @@ pub(super) fn name(value: &str) -> Cow<'_, str> {
     }
     let cut: String = value.chars().take(NAME_CHARS - 1).collect();
     Cow::Owned(text(&cut).into_owned() + "…")
+}
+
+/// A JSON value as `jsonb` can hold it: NUL within its texts becomes U+FFFD.
+pub(super) fn json(value: &Value) -> Value {
+    match value {
+        Value::String(string) => text(string).into_owned().into(),
+        Value::Array(items) => items.iter().map(json).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (text(name).into_owned(), json(value)))
+            .collect(),
+        other => other.clone(),
+    }
 }
 
 /// A time within the years 1 to 9999, which Postgres and every client of it can represent, in whole microseconds.

@@ -6,11 +6,13 @@
 pub mod config;
 
 mod alerts;
+mod bundles;
 mod check;
 mod clean;
 mod counts;
 mod days;
 mod dead_letters;
+mod deployments;
 mod drift;
 mod epochs;
 mod error;
@@ -27,9 +29,11 @@ mod panes;
 mod partitions;
 mod past;
 mod predictions;
+mod registry;
 mod repair;
 mod rollups;
 mod schema;
+mod serving;
 mod slices;
 mod write;
 
@@ -45,8 +49,10 @@ use sqlx::{Connection, Executor};
 use tokio::sync::RwLock;
 
 pub use alerts::{AlertStep, KeptAlert, KeptCell, KeptKey, KeptSeries, PastAlert, kept_name};
+pub use bundles::{BundleLock, Unreferenced};
 pub use check::Findings;
 pub use counts::Counts;
+pub use deployments::{Change, Deployment, Swap};
 pub use drift::{KeptReport, KeptWindow, Watched};
 pub use epochs::Epochs;
 pub use error::StoreError;
@@ -59,8 +65,10 @@ pub use matching::Matched;
 pub use notices::{Due, Ending, KeptNotice};
 pub use panes::KeptPane;
 pub use past::{PastMessage, SpanModel};
+pub use registry::{Alias, AliasOf, Import, Imported, RegisteredModel};
 pub use repair::Recount;
 pub use rollups::PastHour;
+pub use serving::Serving;
 
 use config::{StoreConfig, TextStorage};
 use days::Window;

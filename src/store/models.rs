@@ -1,4 +1,4 @@
-//! The models that have scored something: predictions refer to them by a small number.
+//! Models by number: predictions refer to them so.
 
 use super::{Store, StoreError, clean};
 use crate::record::{ModelVersion, Problem};
@@ -46,7 +46,8 @@ impl Store {
             .collect();
         // Outside any transaction: the number must outlive a chunk that is rolled back, since it is remembered here.
         sqlx::query!(
-            "INSERT INTO models (version, labels, problem) VALUES ($1, $2, $3) ON CONFLICT (version) DO NOTHING",
+            "INSERT INTO models (version, labels, problem) VALUES ($1, $2, $3)
+             ON CONFLICT (version) DO UPDATE SET first_seen = now() WHERE models.first_seen IS NULL",
             model.version,
             labels as _,
             problem_name(model.problem),
@@ -61,9 +62,18 @@ impl Store {
     }
 }
 
-fn problem_name(problem: Problem) -> &'static str {
+pub(super) fn problem_name(problem: Problem) -> &'static str {
     match problem {
         Problem::SingleLabel => "single_label",
         Problem::MultiLabel => "multi_label",
+    }
+}
+
+/// A problem out of the table.
+pub(super) fn problem(name: &str) -> Problem {
+    if name == "multi_label" {
+        Problem::MultiLabel
+    } else {
+        Problem::SingleLabel
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::durable;
 use crate::model::manifest::{Bundle, BundleError, MANIFEST_FILE, Manifest};
 
 /// Why a bundle was not written. Nothing is left behind in that case.
@@ -82,31 +83,20 @@ pub fn write(
             .files
             .insert(name.clone(), hex::encode(Sha256::digest(contents)));
         let path = folder.path().join(name);
-        write_durably(&path, contents).map_err(failed(&path))?;
+        durable::write(&path, contents).map_err(failed(&path))?;
     }
     let mut text = serde_json::to_vec_pretty(&manifest).expect("a manifest has only string keys");
     text.push(b'\n');
     let path = folder.path().join(MANIFEST_FILE);
-    write_durably(&path, &text).map_err(failed(&path))?;
+    durable::write(&path, &text).map_err(failed(&path))?;
     Bundle::open(folder.path())?.verify()?;
 
-    sync(folder.path()).map_err(failed(folder.path()))?;
+    durable::sync_folder(folder.path()).map_err(failed(folder.path()))?;
     fs::rename(folder.path(), target).map_err(failed(target))?;
     // It has its final name now: forget the temporary one instead of removing it.
     let _ = folder.keep();
-    sync(parent).map_err(failed(parent))?;
+    durable::sync_folder(parent).map_err(failed(parent))?;
     Ok(Bundle::open(target)?)
-}
-
-fn write_durably(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
-    file.write_all(contents)?;
-    file.sync_all()
-}
-
-/// Makes a folder's entries durable.
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use super::run::Prepared;
 use super::tokens::Encoded;
 use super::trainer::Trainer;
 use super::weights::Weights;
+use crate::durable;
 use crate::fault;
 
 /// Name of the file, in the folder of the checkpoint.
@@ -128,7 +129,7 @@ impl Keeper {
         })?;
         fault::point("state-written");
         fs::rename(&partial, &self.path)
-            .and_then(|()| sync_folder(&self.path))
+            .and_then(|()| self.path.parent().map_or(Ok(()), durable::sync_folder))
             .map_err(|error| TrainError::write(&self.path, error))?;
         fault::point("state-kept");
         self.step = Some(meter.done());
@@ -289,14 +290,6 @@ fn read_values(
     match rest == digest {
         true => Ok(()),
         false => Err(io::Error::other("its checksum does not agree")),
-    }
-}
-
-/// Makes the renaming of a file durable.
-fn sync_folder(file: &Path) -> io::Result<()> {
-    match file.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
     }
 }
 

@@ -51,10 +51,12 @@ impl Snapshot {
             )
             .await
             .map_err(VerifyError::postgres("no snapshot can be taken"))?;
-        let rows = sqlx::query("SELECT id, version, labels, first_seen FROM models")
-            .fetch_all(&mut connection)
-            .await
-            .map_err(VerifyError::postgres("the models cannot be read"))?;
+        let rows = sqlx::query(
+            "SELECT id, version, labels, first_seen FROM models WHERE first_seen IS NOT NULL",
+        )
+        .fetch_all(&mut connection)
+        .await
+        .map_err(VerifyError::postgres("the models cannot be read"))?;
         let models = rows
             .iter()
             .map(|row| {

@@ -21,6 +21,7 @@ mod points;
 mod poison;
 mod pressure;
 mod recovery;
+mod registry;
 mod replay;
 mod runner;
 mod score;

@@ -56,6 +56,11 @@ pub(super) const RULES: &[Rule] = &[
         because: "distributions need nothing",
     },
     Rule {
+        module: "durable",
+        may_use: &[],
+        because: "whoever writes files that must outlast a power cut needs it",
+    },
+    Rule {
         module: "log",
         may_use: &[],
         because: "everything may log, so logging may use nothing",
@@ -99,6 +104,11 @@ pub(super) const RULES: &[Rule] = &[
         module: "store",
         may_use: &["record", "labels", "fault", "metrics"],
         because: "SQL is written for records, whoever makes them",
+    },
+    Rule {
+        module: "registry",
+        may_use: &["record", "durable", "fault", "model", "store"],
+        because: "which bundles there are and which one serves must be known wherever one is loaded, without stages or training",
     },
     Rule {
         module: "pipeline",
@@ -146,7 +156,9 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         module: "train",
-        may_use: &["record", "model", "drift", "nearby", "log", "fault"],
+        may_use: &[
+            "record", "model", "drift", "nearby", "log", "fault", "durable",
+        ],
         because: "the trainer is a program of its own, which meets the service only in the bundle",
     },
     Rule {

@@ -126,7 +126,7 @@ async fn each_missing_right_is_named_with_the_statement_that_grants_it() {
         &fixture,
         format!(
             "CREATE ROLE {role} LOGIN PASSWORD 'p'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};
-             GRANT INSERT, DELETE ON predictions TO {role}; GRANT INSERT ON models TO {role}"
+             GRANT INSERT, DELETE ON predictions TO {role}; GRANT INSERT, UPDATE ON models TO {role}"
         ),
     )
     .await;

@@ -1,9 +1,11 @@
 //! The views keep what docs/dashboards.md promises of them.
 
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Row};
 use tidewatch::record::Outcome;
+use tidewatch::store::{Change, Import, Swap};
 
-use super::{Fixture, chunk, dead, messages};
+use super::{Fixture, chunk, dead, messages, model};
 
 const PAGE: &str = include_str!("../../../docs/dashboards.md");
 
@@ -29,7 +31,34 @@ async fn filled() -> Fixture {
         .unwrap();
     super::watching::judge_a_window(&fixture).await;
     super::labelling::label_a_message(&fixture).await;
+    promote_the_model(&fixture).await;
     fixture
+}
+
+/// The model has been imported, is champion, and is loaded by an instance.
+async fn promote_the_model(fixture: &Fixture) {
+    let model = model("m1");
+    let import = Import {
+        model: &model,
+        name: "small",
+        parent: None,
+        code_version: "0",
+        bytes: 1,
+        origin: "here",
+        by: "me",
+        manifest: json!({"metrics": {"accuracy": {"value": 0.7, "interval": null}}}),
+    };
+    assert!(fixture.store.register(&import).await.unwrap());
+    let change = Change {
+        by: "me",
+        reason: "the first",
+        detail: json!({}),
+        lease: None,
+    };
+    let swap = fixture.store.promote(&model.version, None, &change).await;
+    assert_eq!(swap.unwrap(), Swap::Done { before: None });
+    let id = fixture.store.model_id(&model).await.unwrap();
+    fixture.store.serving("one", id).await.unwrap();
 }
 
 #[tokio::test]
