@@ -1,6 +1,7 @@
 //! The composition root: everything the service consists of, built, wired and drained here.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::deploy::{self, DeployError};
 use crate::drift::baseline::Baseline;
 use crate::health::{Health, Part};
 use crate::http;
@@ -20,6 +22,7 @@ use crate::model::scorer::Scorer;
 use crate::monitor::{self, BaselineFault, Counted, Monitor};
 use crate::notify;
 use crate::pipeline::{self, Delivery, Pipeline, PipelineError};
+use crate::registry::{Registry, RegistryError};
 use crate::store::config::StoreConfig;
 use crate::store::{Store, StoreError};
 
@@ -57,6 +60,10 @@ pub enum AppError {
     Bundle(#[from] BundleError),
     #[error(transparent)]
     Baseline(#[from] BaselineFault),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
     #[error(
         "probes and metrics cannot be served at {address} ({source}); set [http] listen to a free address"
     )]
@@ -79,6 +86,8 @@ pub struct Service {
     upkeep: JoinHandle<()>,
     /// The watch over the feed, where there is one.
     watch: Option<JoinHandle<()>>,
+    /// Follows the registry, where there is one.
+    following: Option<JoinHandle<()>>,
     couriers: JoinHandle<()>,
     /// How long an attempt to tell a receiver may take.
     courier_patience: Duration,
@@ -121,13 +130,32 @@ impl Service {
 
         let stop_if_dropped = stop.clone().drop_guard();
         let model = config.model.clone();
-        let name = model
-            .path
+        let (bundle, followed) = if config.registry.is_on() {
+            // Which model is to serve stands in Postgres.
+            let store = connect(&config.postgres, &health).await?;
+            health.ready(Part::Postgres);
+            let registry = Registry::open(&config.registry, &model, store.clone())?;
+            let bundle = deploy::first(&registry, &model, &config.kafka.instance_name()).await?;
+            (bundle, Some((registry, store)))
+        } else {
+            let folder = model.path.clone();
+            let opened = blocking(move || {
+                let bundle = Bundle::open(&folder)?;
+                bundle.verify()?;
+                Ok::<_, BundleError>(bundle)
+            });
+            (opened.await?, None)
+        };
+        let name = bundle
+            .dir
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let scorer = blocking(move || Scorer::open(&model.path, &model)).await?;
+        let scorer = {
+            let (bundle, model) = (bundle.clone(), model.clone());
+            blocking(move || Scorer::of(&bundle, &model)).await?
+        };
         let loaded = Loaded::new(scorer, pipeline::observer(metrics.clone()));
         let version = Arc::clone(loaded.version());
         metrics.set_model(&version.version, &name, loaded.device());
@@ -141,11 +169,14 @@ impl Service {
         let baseline = config
             .drift
             .enabled
-            .then(|| baseline(&config))
+            .then(|| baseline(&bundle, &config.drift.baseline, followed.is_some()))
             .transpose()?
             .flatten();
 
-        let store = connect(&config.postgres, &health).await?;
+        let (registry, store) = match followed {
+            Some((registry, store)) => (Some(registry), store),
+            None => (None, connect(&config.postgres, &health).await?),
+        };
         health.ready(Part::Postgres);
         let watched = config.drift.enabled || config.alerts.enabled;
         let watch = watched.then(|| {
@@ -175,12 +206,28 @@ impl Service {
             batch: &config.batch,
             delivery: promise.delivery,
             watched,
-            live,
+            live: Arc::clone(&live),
             store: store.clone(),
             metrics: metrics.clone(),
             health: health.clone(),
         })
         .await?;
+        let following = registry.map(|registry| {
+            let observed = metrics.clone();
+            tokio::spawn(deploy::follow(
+                deploy::Setting {
+                    registry,
+                    store: store.clone(),
+                    live,
+                    model,
+                    max_tokens: config.batch.max_tokens,
+                    instance: config.kafka.instance_name(),
+                    metrics: metrics.clone(),
+                },
+                move || Box::new(pipeline::observer(observed.clone())),
+                stop.clone(),
+            ))
+        });
         let upkeep = tokio::spawn({
             let (store, stop) = (store.clone(), stop.clone());
             async move { store.maintain_forever(stop).await }
@@ -207,6 +254,7 @@ impl Service {
             http,
             upkeep,
             watch,
+            following,
             couriers,
             courier_patience: notify::longest_attempt(&config.webhook).max(CLOSE),
         })
@@ -249,14 +297,15 @@ impl Service {
         // An attempt that is under way is ended: cut off, it would be in doubt.
         let couriers = tokio::time::timeout(self.courier_patience, self.couriers).await;
         let rest = async {
-            let watched = match self.watch {
-                Some(watch) => watch.await,
+            let ended = async |task: Option<JoinHandle<()>>| match task {
+                Some(task) => task.await,
                 None => Ok(()),
             };
             for (name, result) in [
                 ("http", self.http.await.map(drop)),
                 ("upkeep", self.upkeep.await),
-                ("watch", watched),
+                ("watch", ended(self.watch).await),
+                ("following the registry", ended(self.following).await),
                 ("couriers", couriers.unwrap_or(Ok(()))),
             ] {
                 if let Err(error) = result {
@@ -273,11 +322,13 @@ impl Service {
     }
 }
 
-/// What the live messages are compared with, if anything.
-fn baseline(config: &Config) -> Result<Option<Baseline>, AppError> {
-    let bundle = Bundle::open(&config.model.path)?;
-    let given = &config.drift.baseline;
-    match monitor::of_bundle(&bundle, given) {
+/// What the live messages are compared with, if anything. A baseline that was `given` counts for the configured model, and a
+/// model that is `registered` may be another.
+fn baseline(bundle: &Bundle, given: &Path, registered: bool) -> Result<Option<Baseline>, AppError> {
+    match monitor::of_bundle(bundle, given) {
+        Err(_) if registered && !given.as_os_str().is_empty() => {
+            baseline(bundle, Path::new(""), registered)
+        }
         Ok(Some(baseline)) => Ok(Some(baseline)),
         Ok(None) => {
             tracing::warn!(

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod coin;
 pub mod config;
 pub mod demo;
+pub mod deploy;
 pub mod drift;
 pub mod durable;
 pub mod fault;

@@ -7,6 +7,7 @@ mod alerts;
 mod bench;
 mod check;
 mod demo;
+mod deploy;
 mod drain;
 mod drift;
 mod faults;

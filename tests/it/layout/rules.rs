@@ -111,6 +111,11 @@ pub(super) const RULES: &[Rule] = &[
         because: "which bundles there are and which one serves must be known wherever one is loaded, without stages or training",
     },
     Rule {
+        module: "deploy",
+        may_use: &["record", "metrics", "model", "store", "registry", "monitor"],
+        because: "which model serves is the registry's word, and the stages take what is live",
+    },
+    Rule {
         module: "pipeline",
         may_use: &[
             "record", "clock", "json", "fault", "refusal", "reminder", "model", "drift", "store",
