@@ -14,12 +14,17 @@ use draw::{Wish, draw};
 use schedule::{CHUNK_POINTS, CLAIM_POINTS, Fault, MOST, Schedule, Start};
 
 fn of_seed(seed: u64) -> Schedule {
+    drawn(seed, false)
+}
+
+fn drawn(seed: u64, swaps: bool) -> Schedule {
     draw(Wish {
         seed,
         minutes: 30.0,
         every: 8.0,
         quiet: 4.0,
         brokers: 1,
+        swaps,
         faults: true,
     })
 }
@@ -56,6 +61,22 @@ fn schedules_are_in_order_end_quietly_and_hold_every_kind_of_fault_in_time() {
     // A gap of 8 s on average, and more where a fault lasts: at least one in twenty seconds.
     let faults: usize = kinds.values().sum::<usize>() - kinds["quiet"];
     assert!(faults > 20 * 30 * 60 / 20, "{faults} faults in 20 runs");
+}
+
+#[test]
+fn where_models_are_swapped_it_is_always_the_other_one_that_is_promoted() {
+    let mut swaps = 0;
+    for seed in 0..20 {
+        let mut champion = 0;
+        for event in drawn(seed, true).events {
+            if let Fault::Promote { bundle } = event.fault {
+                assert_ne!(bundle, champion, "seed {seed}");
+                champion = bundle;
+                swaps += 1;
+            }
+        }
+    }
+    assert!(swaps > 20 * 30, "{swaps} swaps in 20 runs");
 }
 
 #[test]

@@ -32,12 +32,16 @@ pub struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=5))]
     pub brokers: u32,
 
+    /// The instances of the small model follow a registry, and the other of its two models is promoted now and then
+    #[arg(long)]
+    pub swaps: bool,
+
     /// Load only: how fast it goes without faults
     #[arg(long)]
     pub without_faults: bool,
 
     /// Plays the schedule in this file (`schedule.jsonl` of an earlier run) instead of drawing one
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["minutes", "every", "quiet", "seed", "brokers", "without_faults"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["minutes", "every", "quiet", "seed", "brokers", "swaps", "without_faults"])]
     pub replay: Option<PathBuf>,
 
     /// Most messages sent and not yet committed

@@ -23,7 +23,7 @@ const REST_MS: u64 = 1_000;
 const CALM_MS: u64 = 2_000;
 
 /// Kinds of faults with their weights.
-const KINDS: [(Kind, u32); 15] = [
+const KINDS: [(Kind, u32); 16] = [
     (Kind::Kill, 20),
     (Kind::KillTwo, 7),
     (Kind::Terminate, 11),
@@ -39,6 +39,8 @@ const KINDS: [(Kind, u32); 15] = [
     (Kind::EpochLock, 4),
     (Kind::EpochDeadlock, 3),
     (Kind::AddPartitions, 1),
+    // Last, so that without it the others are drawn as if it were not there.
+    (Kind::Promote, 40),
 ];
 
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +60,7 @@ enum Kind {
     EpochLock,
     EpochDeadlock,
     AddPartitions,
+    Promote,
 }
 
 /// What a fault happens to: one at a time to each.
@@ -76,6 +79,7 @@ pub struct Wish {
     pub every: f64,
     pub quiet: f64,
     pub brokers: u32,
+    pub swaps: bool,
     pub faults: bool,
 }
 
@@ -83,6 +87,9 @@ struct Draw {
     rng: ChaCha8Rng,
     running: BTreeSet<usize>,
     brokers: u32,
+    swaps: bool,
+    /// Which bundle is champion.
+    champion: usize,
     partitions: i32,
     /// Until when each target has a fault.
     busy: BTreeMap<Target, u64>,
@@ -104,6 +111,7 @@ pub fn draw(wish: Wish) -> Schedule {
             .expect("there are strategies"))
         .to_owned(),
         static_membership: rng.random_bool(0.3),
+        swaps: wish.swaps,
         starts: (REAL..=count)
             .map(|instance| start(&mut rng, instance))
             .collect(),
@@ -111,6 +119,8 @@ pub fn draw(wish: Wish) -> Schedule {
     let mut draw = Draw {
         running: (1..=count).collect(),
         brokers: wish.brokers,
+        swaps: wish.swaps,
+        champion: 0,
         partitions: header.partitions,
         busy: BTreeMap::new(),
         rng,
@@ -198,7 +208,12 @@ impl Draw {
 
     /// A fault at this time, whose targets have no other; nothing where what was drawn is not possible now.
     fn fault(&mut self, now: u64) -> Option<Fault> {
-        let (kind, _) = *KINDS
+        let kinds = if self.swaps {
+            &KINDS[..]
+        } else {
+            &KINDS[..KINDS.len() - 1]
+        };
+        let (kind, _) = *kinds
             .choose_weighted(&mut self.rng, |(_, weight)| *weight)
             .expect("the weights are positive");
         let (fault, targets) = self.of_kind(kind, now)?;
@@ -225,6 +240,7 @@ impl Draw {
                 self.running.remove(instance);
             }
             Fault::AddPartitions { to } => self.partitions = *to,
+            Fault::Promote { bundle } => self.champion = *bundle,
             _ => {}
         }
         Some(fault)
@@ -318,6 +334,10 @@ impl Draw {
             Kind::EpochDeadlock => {
                 let for_ms = self.rng.random_range(2_000..8_000);
                 (Fault::EpochDeadlock { for_ms }, vec![Postgres])
+            }
+            Kind::Promote => {
+                let bundle = 1 - self.champion;
+                (Fault::Promote { bundle }, vec![Postgres])
             }
             Kind::AddPartitions => {
                 if self.partitions >= MOST_PARTITIONS {

@@ -135,6 +135,10 @@ impl World {
                 postgres.resume()
             }
             Fault::PostgresCut => postgres.cut(),
+            Fault::Promote { bundle } => {
+                let [small, _] = &self.pipelines;
+                again(|| small.promote(*bundle))
+            }
             Fault::PostgresReadOnly { .. } => {
                 postgres.read_only(true)?;
                 self.patience.wait(length);

@@ -110,6 +110,7 @@ fn schedule(args: &Args) -> Result<Schedule, String> {
             every: args.every,
             quiet: args.quiet,
             brokers: args.brokers,
+            swaps: args.swaps,
             faults: !args.without_faults,
         }));
     };

@@ -9,6 +9,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicRe
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, TopicPartitionList};
+use tidewatch::model::manifest::Bundle;
 
 use super::schedule::Header;
 use super::servers::{Problem, again};
@@ -30,6 +31,8 @@ pub struct Pipeline {
     group: String,
     results: String,
     dead_letters: String,
+    /// The versions that may be champion, where a registry is followed.
+    versions: Vec<String>,
 }
 
 /// How far a group is.
@@ -50,9 +53,9 @@ impl Pipeline {
         database: String,
         header: &Header,
         folder: &Path,
-        model: &Path,
+        models: &[PathBuf],
     ) -> Result<Self, Problem> {
-        let pipeline = Self {
+        let mut pipeline = Self {
             name,
             input: format!("{name}.posts"),
             config: folder.join(format!("{name}.toml")),
@@ -62,12 +65,45 @@ impl Pipeline {
             group: format!("{name}.group"),
             results: format!("{name}.results"),
             dead_letters: format!("{name}.dead"),
+            versions: Vec::new(),
         };
         pipeline.create_topics(header)?;
-        let text = pipeline.text(header, model);
+        let mut text = pipeline.text(header, &models[0]);
+        // Where there is one model only, none can take over from it.
+        let is_registered = header.swaps && models.len() > 1;
+        if is_registered {
+            let depot = folder.join(format!("{name}-models"));
+            text += &format!("\n[registry]\nurl = \"{}\"\n", depot.display());
+        }
         fs::write(&pipeline.config, text).map_err(|error| error.to_string())?;
         again(|| pipeline.migrate())?;
+        if is_registered {
+            for model in models {
+                let folder = model.to_string_lossy();
+                pipeline.model(&["import", &folder])?;
+                let bundle = Bundle::open(model).map_err(|error| error.to_string())?;
+                pipeline.versions.push(bundle.version);
+            }
+            pipeline.promote(0)?;
+        }
         Ok(pipeline)
+    }
+
+    /// Makes one of the models the champion.
+    pub fn promote(&self, bundle: usize) -> Result<(), Problem> {
+        self.model(&["promote", &self.versions[bundle], "--reason", "torture"])
+    }
+
+    fn model(&self, arguments: &[&str]) -> Result<(), Problem> {
+        let mut command = Command::new(&self.program);
+        command.arg("model").args(arguments);
+        let output = command.arg("--config").arg(&self.config).output();
+        let output = output.map_err(|error| error.to_string())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("tidewatch model {}: {said}", arguments.join(" ")))
     }
 
     fn migrate(&self) -> Result<(), Problem> {

@@ -93,14 +93,17 @@ impl Run {
         });
         let models = [bundles[0].path(), bundles[1].path()];
         let real_model = default_model();
-        let create = |name, model: &Path| {
+        let create = |name, models: &[PathBuf]| {
             let database = postgres.create(name)?;
             let bootstrap = &*broker.bootstrap;
             let pipeline =
-                Pipeline::create(name, &program, bootstrap, database, header, folder, model)?;
+                Pipeline::create(name, &program, bootstrap, database, header, folder, models)?;
             Ok::<_, Problem>(Arc::new(pipeline))
         };
-        let (small, real) = (create("small", &models[0])?, create("real", &real_model)?);
+        let (small, real) = (
+            create("small", &models)?,
+            create("real", std::slice::from_ref(&real_model))?,
+        );
         let fleet = Fleet::new(
             Arc::clone(&small),
             Arc::clone(&real),

@@ -134,6 +134,10 @@ pub enum Fault {
     AddPartitions {
         to: i32,
     },
+    /// One of the two small models becomes champion.
+    Promote {
+        bundle: usize,
+    },
     /// No fault: all is healed, everything is committed, and the checker runs.
     Quiet,
 }
@@ -157,6 +161,7 @@ impl Fault {
             Self::EpochLock { .. } => "epoch_lock",
             Self::EpochDeadlock { .. } => "epoch_deadlock",
             Self::AddPartitions { .. } => "add_partitions",
+            Self::Promote { .. } => "promote",
             Self::Quiet => "quiet",
         }
     }
@@ -217,6 +222,7 @@ impl fmt::Display for Fault {
                 write!(f, "deadlock on partition_epochs for {seconds:.1} s")
             }
             Self::AddPartitions { to } => write!(f, "bring the inputs to {to} partitions"),
+            Self::Promote { bundle } => write!(f, "promote bundle {}", bundle + 1),
             Self::Quiet => write!(f, "quiet point"),
         }
     }
@@ -250,6 +256,9 @@ pub struct Header {
     /// `partition.assignment.strategy` of the group.
     pub strategy: String,
     pub static_membership: bool,
+    /// Whether instances follow a registry.
+    #[serde(default)]
+    pub swaps: bool,
     pub starts: Vec<Start>,
 }
 
