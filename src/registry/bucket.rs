@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 use futures::{StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
-use object_store::{Error, GetResult, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
+use object_store::{
+    ClientConfigKey, Error, GetResult, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig,
+};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use tokio::fs::File;
@@ -27,7 +29,7 @@ const PART: usize = 8 << 20;
 const MOST_MANIFEST: u64 = 64 << 20;
 /// How often a request that failed on the way is repeated, and for how long at most.
 const RETRIES: usize = 5;
-const RETRY_FOR: Duration = Duration::from_secs(60);
+const RETRY_FOR: Duration = Duration::from_secs(240);
 /// Longest part of what a server says that is shown.
 const MOST_SAID: usize = 300;
 
@@ -56,7 +58,18 @@ impl Bucket {
             retry_timeout: RETRY_FOR,
             ..RetryConfig::default()
         };
-        let mut builder = AmazonS3Builder::from_env().with_retry(retry);
+        // A large file takes longer than the client gives a request by default; a server that stands still is noticed all the
+        // same.
+        let mut builder = AmazonS3Builder::from_env()
+            .with_retry(retry)
+            .with_config(
+                AmazonS3ConfigKey::Client(ClientConfigKey::Timeout),
+                "1 hour",
+            )
+            .with_config(
+                AmazonS3ConfigKey::Client(ClientConfigKey::ReadTimeout),
+                "2 minutes",
+            );
         for (name, value) in options.iter() {
             let key: AmazonS3ConfigKey = name.parse().map_err(|_| {
                 RegistryError::Config(format!("[registry.client] has no option {name}"))

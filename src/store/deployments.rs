@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::PgTransaction;
 
 use super::leases::{self, Lease};
-use super::registry::{Alias, kept};
+use super::registry::{Alias, Kept, kept};
 use super::{Store, StoreError, clean};
 
 /// Who changes something, and why.
@@ -83,24 +83,17 @@ impl Store {
         let Some(model) = kept(&mut transaction, version).await? else {
             return Ok(Swap::NotImported);
         };
-        let Some(champion) = champion else {
-            self.crown(transaction, "promote", model.id, None, change)
-                .await?;
-            return Ok(Swap::Done { before: None });
-        };
-        if champion.id == model.id {
+        if let Some(swap) = unlike(&model, champion.as_ref()) {
+            return Ok(swap);
+        }
+        let before = champion.as_ref().map(|champion| champion.id);
+        if before == Some(model.id) {
             return Ok(Swap::Unchanged);
         }
-        if model.labels != champion.labels || model.problem != champion.problem {
-            return Ok(Swap::OtherLabels {
-                labels: model.labels,
-                champion: champion.labels,
-            });
-        }
-        self.crown(transaction, "promote", model.id, Some(champion.id), change)
+        self.crown(transaction, "promote", model.id, before, change)
             .await?;
         Ok(Swap::Done {
-            before: Some(champion.version),
+            before: champion.map(|champion| champion.version),
         })
     }
 
@@ -170,14 +163,19 @@ impl Store {
         }
         let before = holder(&mut transaction, alias).await?;
         let before_id = before.as_ref().map(|holder| holder.id);
+        let champion = holder(&mut transaction, Alias::Champion).await?;
         let model = match version {
             Some(version) => match kept(&mut transaction, version).await? {
-                Some(model) => Some(model.id),
                 None => return Ok(Swap::NotImported),
+                Some(model) => {
+                    if let Some(swap) = unlike(&model, champion.as_ref()) {
+                        return Ok(swap);
+                    }
+                    Some(model.id)
+                }
             },
             None => None,
         };
-        let champion = holder(&mut transaction, Alias::Champion).await?;
         let serves = champion.is_some_and(|champion| Some(champion.id) == model);
         if before_id == model || serves {
             return Ok(Swap::Unchanged);
@@ -265,6 +263,17 @@ struct Holder {
 
 fn version_of(holder: Option<&Holder>) -> Option<&str> {
     holder.map(|holder| holder.version.as_str())
+}
+
+/// The refusal of a model whose results would not mean what the champion's do.
+fn unlike(model: &Kept, champion: Option<&Holder>) -> Option<Swap> {
+    let champion = champion?;
+    (model.labels != champion.labels || model.problem != champion.problem).then(|| {
+        Swap::OtherLabels {
+            labels: model.labels.clone(),
+            champion: champion.labels.clone(),
+        }
+    })
 }
 
 /// Makes sure that nobody else changes aliases before the transaction has ended; `false` where the duty was lost.

@@ -6,8 +6,9 @@ use std::path::Path;
 use tidewatch::model::manifest::{Bundle, MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE, sha256_of};
 use tidewatch::record::Problem;
 use tidewatch::registry::{Order, RegistryError};
+use tidewatch::store::Alias;
 
-use super::{Fixture, bundle, names, put_file, rewrite};
+use super::{Fixture, bundle, by_test, names, put_file, rewrite};
 use crate::harness::{LABELS, SmallBundle, default_model};
 
 #[tokio::test]
@@ -195,7 +196,16 @@ async fn labels_are_the_champions_in_the_same_order() {
         matches!(&error, RegistryError::OtherLabels { champion: of, .. } if *of == champion),
         "{error}"
     );
-    // What came in before is held to the same when it is to serve.
+    // What came in before is held to the same when it is to serve, or to be compared.
+    let change = by_test();
+    let candidate = fixture
+        .registry
+        .set_alias(Alias::Candidate, Some(&first), &change);
+    let error = candidate.await.unwrap_err();
+    assert!(
+        error.to_string().contains("would change their meaning"),
+        "{error}"
+    );
     let error = fixture.promote(&first).await.unwrap_err();
     assert!(
         error.to_string().contains("would change their meaning"),
