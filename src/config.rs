@@ -8,7 +8,9 @@ use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
 use crate::alerts::config::AlertsConfig;
+use crate::compare::config::HeldOutConfig;
 use crate::drift::config::DriftConfig;
+use crate::gate::config::GateConfig;
 use crate::http::config::HttpConfig;
 use crate::labels::config::LabelsConfig;
 use crate::log::LogConfig;
@@ -43,6 +45,8 @@ pub struct Config {
     #[serde(default)]
     pub webhook: Vec<Webhook>,
     pub labels: LabelsConfig,
+    pub gate: GateConfig,
+    pub held_out: HeldOutConfig,
     pub http: HttpConfig,
     pub log: LogConfig,
 }
@@ -94,6 +98,8 @@ impl Config {
         self.alerts.check()?;
         notify::check(&self.webhook)?;
         self.labels.check()?;
+        self.gate.check().map_err(|error| error.to_string())?;
+        self.held_out.check()?;
         self.log.check()?;
         if self.input.is_empty() {
             return Err("there is no [[input]]: name at least one topic to read".to_owned());
@@ -237,6 +243,9 @@ mod tests {
             ("[labels.fields]\nid = ''\noffset = ''", "names its message"),
             ("[registry]\nurl = 'gs://bucket'", "[registry] url"),
             ("[registry.client]\nregoin = 'x'", "regoin"),
+            ("[gate]\naccuracy_margin = 2.0", "accuracy_margin is 2"),
+            ("[gate]\nfew_recent = 'pass'", "few_recent"),
+            ("[held_out]\nformat = 'xlsx'", "[held_out] format"),
             ("not toml", "TOML"),
         ];
         for (text, words) in faults {

@@ -11,6 +11,10 @@ pub(super) enum End {
     Done,
     /// The work was done, and its result does not add up.
     Failed,
+    /// A candidate was compared, and must not serve.
+    Unfit,
+    /// A candidate was compared, and it is open whether it may serve.
+    Undecided,
     /// Ctrl-C or SIGTERM before the work was done.
     Interrupted,
 }
@@ -32,6 +36,8 @@ pub(super) fn code(result: anyhow::Result<End>) -> ExitCode {
     match result {
         Ok(End::Done) => ExitCode::SUCCESS,
         Ok(End::Failed) => ExitCode::from(1),
+        Ok(End::Unfit) => ExitCode::from(3),
+        Ok(End::Undecided) => ExitCode::from(4),
         Ok(End::Interrupted) => ExitCode::from(130),
         // Whoever read the output has enough, as `head` does.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

@@ -34,7 +34,7 @@ use crate::config::{Config, ConfigError};
 /// --config FILE.
 ///
 /// Exit codes: 0 done; 1 the work failed, or its result does not add up; 2 the command line, the config or another input
-/// cannot be used; 130 stopped by Ctrl-C before it was done.
+/// cannot be used; 3 and 4 a candidate that does not pass, or not yet (`tidewatch model compare`); 130 stopped by Ctrl-C before it was done.
 #[derive(Debug, Parser)]
 #[command(name = "tidewatch", version, propagate_version = true)]
 struct Cli {

@@ -1,5 +1,6 @@
 //! `tidewatch model`.
 
+mod compare;
 mod gc;
 mod history;
 mod import;
@@ -20,11 +21,12 @@ use crate::model::config::{Device, ModelConfig};
 use crate::model::manifest::MANIFEST_FILE;
 use crate::nearby::find_upwards;
 
-/// Look at a model bundle, and say which one serves
+/// Look at a model bundle, compare two, and say which one serves
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelCommand {
     Show(show::ShowArgs),
     Verify(verify::VerifyArgs),
+    Compare(Box<compare::CompareArgs>),
     List(list::ListArgs),
     Import(import::ImportArgs),
     Promote(promote::PromoteArgs),
@@ -39,6 +41,7 @@ pub(super) fn run(command: ModelCommand) -> anyhow::Result<End> {
     match command {
         ModelCommand::Show(args) => show::run(args),
         ModelCommand::Verify(args) => verify::run(args),
+        ModelCommand::Compare(args) => compare::run(&args),
         ModelCommand::List(args) => list::run(&args),
         ModelCommand::Import(args) => import::run(&args),
         ModelCommand::Promote(args) => promote::promote(&args),

@@ -1,5 +1,7 @@
 //! The `[gate]` section: by what rules a candidate passes.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::example::GateError;
@@ -59,6 +61,8 @@ pub struct GateConfig {
     pub parity: f64,
     /// What must have been measured.
     pub required: Vec<Required>,
+    /// The Equity Evaluation Corpus, or any file in its columns. Empty: no score gaps are measured.
+    pub equity: PathBuf,
     /// One less the level of intervals; the level of tests on classes and slices.
     pub alpha: f64,
     /// Resamples behind intervals of calibration and of score gaps.
@@ -84,6 +88,7 @@ impl Default for GateConfig {
             speed_ratio: 0.8,
             parity: 1e-4,
             required: vec![Required::Speed, Required::Parity],
+            equity: PathBuf::new(),
             alpha: 0.05,
             resamples: 2000,
             seed: 0,

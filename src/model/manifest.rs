@@ -80,6 +80,8 @@ pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
 /// Name of the baseline that live messages are compared with; not every bundle has one.
 pub const BASELINE_FILE: &str = "baseline.json";
+/// Name of what the trainer says of the model's quality; not every bundle has one.
+pub const REPORT_FILE: &str = "report.json";
 
 /// Options an ONNX Runtime session needs to run [`MODEL_FILE`] at full speed.
 ///

@@ -37,6 +37,18 @@ impl LabelledMessage {
     }
 }
 
+/// A labelled message as it was written, for comparing models on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecentMessage {
+    pub event_time: DateTime<Utc>,
+    /// That most annotators gave; none where as many gave another.
+    pub label: Option<String>,
+    pub sampling: Sampling,
+    pub source: Option<String>,
+    pub subject: Option<String>,
+    pub text: Option<String>,
+}
+
 /// A closed window, as far as labels are compared with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WindowSpan {
@@ -105,6 +117,36 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         Ok(rows.into_iter().map(Row::message).collect())
+    }
+
+    /// Labelled messages of whatever model that were written (and so labelled) at `from` or later, at most `limit`, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn labelled_since(
+        &self,
+        from: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<RecentMessage>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT event_time, label, sampling, source, subject, text FROM labelled_messages
+                WHERE event_time >= $1 AND labelled_at >= $1
+                ORDER BY event_time DESC, topic, "partition", "offset" LIMIT $2"#,
+            from,
+            i64::from(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let messages = rows.into_iter().map(|row| RecentMessage {
+            event_time: row.event_time,
+            label: row.label,
+            sampling: Sampling::named(&row.sampling).unwrap_or_default(),
+            source: row.source,
+            subject: row.subject,
+            text: row.text,
+        });
+        Ok(messages.collect())
     }
 
     /// The closed windows in which these event times lie.

@@ -57,7 +57,7 @@ pub use drift::{KeptReport, KeptWindow, Watched};
 pub use epochs::Epochs;
 pub use error::StoreError;
 pub use history::{PastCounts, PastReport, PastWindow};
-pub use labelled::{KeptMeasure, LabelledMessage, WindowSpan};
+pub use labelled::{KeptMeasure, LabelledMessage, RecentMessage, WindowSpan};
 pub use labels::{LabelIntake, RejectedLabel};
 pub use leases::Lease;
 pub use maintain::Maintained;

@@ -28,7 +28,9 @@ use super::trainer;
 use crate::drift::baseline::Identity;
 use crate::fault;
 use crate::model::backend::Backend;
-use crate::model::manifest::{BASELINE_FILE, Bundle, FORMAT, MODEL_FILE, Manifest, TOKENIZER_FILE};
+use crate::model::manifest::{
+    BASELINE_FILE, Bundle, FORMAT, MODEL_FILE, Manifest, REPORT_FILE, TOKENIZER_FILE,
+};
 use crate::model::tokenizer::Tokenizer;
 use crate::record::Problem;
 
@@ -268,7 +270,7 @@ fn files(
         (MODEL_FILE.into(), onnx),
         (TOKENIZER_FILE.into(), tokenizer),
         (backbone::CONFIG.into(), card.config_json()),
-        ("report.json".into(), json),
+        (REPORT_FILE.into(), json),
         ("report.html".into(), report.html().into_bytes()),
     ]);
     if recipe.output.training_weights {

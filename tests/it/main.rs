@@ -6,6 +6,7 @@
 mod alerts;
 mod bench;
 mod check;
+mod compare;
 mod demo;
 mod deploy;
 mod drain;

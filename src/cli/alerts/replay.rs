@@ -179,7 +179,7 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<End> {
 }
 
 /// Posts with the labels that stand beside them.
-fn given(opened: &Opened, posts: Vec<crate::cli::drift::posts::Post>) -> anyhow::Result<Vec<Said>> {
+fn given(opened: &Opened, posts: Vec<crate::posts::Post>) -> anyhow::Result<Vec<Said>> {
     let labels = opened.labels().len();
     let said: Vec<Said> = posts
         .into_iter()

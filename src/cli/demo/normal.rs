@@ -7,11 +7,11 @@ use anyhow::Context;
 use chrono::Utc;
 use tempfile::NamedTempFile;
 
-use crate::cli::drift::posts::Post;
 use crate::cli::drift::scored::Opened;
 use crate::demo::{Feed, Scene};
 use crate::drift::null::NullSettings;
 use crate::model::config::ModelConfig;
+use crate::posts::Post;
 
 /// Posts that it is made of: scored in a few seconds, and enough for windows of a fifth as many.
 const POSTS: usize = 1_500;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::posts::Post;
 use crate::cli::exit::BadInput;
 use crate::drift::baseline::{Baseline, BaselineError, Identity};
 use crate::drift::counts::Shape;
@@ -18,6 +17,7 @@ use crate::model::config::ModelConfig;
 use crate::model::manifest::{Bundle, MODEL_FILE, TOKENIZER_FILE};
 use crate::model::scorer::Scorer;
 use crate::model::tokenizer::Tokenizer;
+use crate::posts::Post;
 use crate::record::{Encoded, Prediction};
 
 /// Texts tokenised and scored together.

@@ -7,9 +7,11 @@ use super::rules::RULES;
 use super::{files, is_word, root};
 
 /// The configuration may use other modules' sections, and nothing else of them.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 12] = [
     "alerts::config",
+    "compare::config",
     "drift::config",
+    "gate::config",
     "http::config",
     "labels::config",
     "log",

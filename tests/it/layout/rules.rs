@@ -172,6 +172,28 @@ pub(super) const RULES: &[Rule] = &[
         because: "two models are compared by what they said, whoever ran them",
     },
     Rule {
+        module: "compare",
+        may_use: &[
+            "record",
+            "labels",
+            "model",
+            "posts",
+            "replay",
+            "store",
+            "gate",
+            "alerts::score",
+            "train::escape",
+            "train::export",
+            "train::parity",
+        ],
+        because: "it runs models and asks the gate; who wants to know, and what follows, is not its business",
+    },
+    Rule {
+        module: "posts",
+        may_use: &["replay", "train::escape"],
+        because: "reading a file needs no model",
+    },
+    Rule {
         module: "rollout",
         may_use: &["record", "model", "gate", "special"],
         because: "who is served by which model is decided by what is passed in",

@@ -185,6 +185,25 @@ async fn labels_and_positions_are_written_together_by_whoever_holds_the_lease() 
 }
 
 #[tokio::test]
+async fn labelled_messages_are_read_back_from_a_moment_on_with_what_they_are_about() {
+    let fixture = Fixture::new().await;
+    write(&fixture, 0..2).await;
+    label_a_message(&fixture).await;
+    let all = fixture
+        .store
+        .labelled_since(DateTime::UNIX_EPOCH, 10)
+        .await
+        .unwrap();
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0].label.as_deref(), Some("positive"));
+    assert_eq!(all[0].sampling, Sampling::Random);
+    assert!(all[0].text.is_some());
+    let later = all[0].event_time + TimeDelta::milliseconds(1);
+    let none = fixture.store.labelled_since(later, 10).await.unwrap();
+    assert_eq!(none, []);
+}
+
+#[tokio::test]
 async fn a_message_is_counted_once_and_kept_as_long_as_its_labels() {
     let fixture = Fixture::new().await;
     write(&fixture, 0..2).await;
