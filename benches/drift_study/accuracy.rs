@@ -69,7 +69,7 @@ pub fn study(prepared: &Prepared, quick: bool) -> anyhow::Result<Value> {
     let baseline = prepared.model.baseline(&held_out, &rough)?;
     let repetitions = if quick { 2 } else { 20 };
     let streams: Vec<_> = (0..repetitions)
-        .map(|number| draw(prepared, number))
+        .map(|number| draw(prepared, &prepared.unseen, number))
         .collect();
     let mut changed = Vec::new();
     for (place, scenario) in Scenario::ALL.into_iter().enumerate() {

@@ -15,6 +15,9 @@ pub const LABELS: [&str; 3] = ["negative", "neutral", "positive"];
 /// Tweets from then on are the later ones.
 const LATER: &str = "2015-10-01T00:00:00Z";
 
+/// Those from then on are of one stretch of time, three months.
+const RECENT: &str = "2015-07-01T00:00:00Z";
+
 /// A labelled text.
 #[derive(Debug, Clone)]
 pub struct Text {
@@ -60,6 +63,11 @@ impl Tweets {
         }
         Ok(tweets)
     }
+}
+
+/// Since when a baseline is a recent one, in milliseconds since 1970.
+pub fn recent() -> anyhow::Result<i64> {
+    Ok(DateTime::parse_from_rfc3339(RECENT)?.timestamp_millis())
 }
 
 /// Tweets to airlines.

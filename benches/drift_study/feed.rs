@@ -4,13 +4,14 @@ use chrono::DateTime;
 use serde_json::{Value, json};
 use tidewatch::demo::Feed;
 
+use super::MeasureArgs;
 use super::data::Text;
 use super::null::{Order, Setting, rates};
 use super::prepared::{Prepared, apart};
 
-/// The rates on generated posts: independent ones, and those of one feed in the order in which it makes them.
-pub fn study(prepared: &mut Prepared, splits: u64, quick: bool) -> anyhow::Result<Value> {
-    let wanted = if quick { 2_000 } else { 28_000 };
+/// The rates on generated posts that are independent of each other.
+pub fn study(prepared: &mut Prepared, args: &MeasureArgs) -> anyhow::Result<Value> {
+    let wanted = if args.quick { 2_000 } else { 28_000 };
     let read = |prepared: &mut Prepared, texts| anyhow::Ok(apart(prepared.reader.read(texts)?));
     // The first post of a feed of its own each, because within a feed everybody talks about the same thing for a while.
     let independent = (0..wanted)
@@ -21,9 +22,9 @@ pub fn study(prepared: &mut Prepared, splits: u64, quick: bool) -> anyhow::Resul
         name: "generated posts, independent",
         orders: (Order::Shuffled, Order::Shuffled),
         baseline: 11_000.min(independent.len() / 2),
-        splits,
+        splits: args.splits,
     };
-    let shuffled = rates(&independent, &prepared.model, &setting)?;
+    let shuffled = rates(&independent, &prepared.model, &setting, args)?;
     Ok(json!([shuffled]))
 }
 

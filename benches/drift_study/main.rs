@@ -70,8 +70,11 @@ pub struct MeasureArgs {
     #[arg(long)]
     pub quick: bool,
     /// Divisions into baseline and windows over which the false alarms are averaged
-    #[arg(long, value_name = "N", default_value = "30", value_parser = clap::value_parser!(u64).range(1..=20_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=20_000), default_value = "500", default_value_if("quick", "true", "4"))]
     pub splits: u64,
+    /// Seed of the first division; each next one has the next number
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub seed: u64,
     /// What is measured
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["null", "feed", "shift", "accuracy", "power"])]
     pub only: Vec<Study>,
@@ -106,14 +109,19 @@ fn measure(args: &MeasureArgs) -> anyhow::Result<()> {
     let mut prepared = Prepared::load(args)?;
     for study in &args.only {
         eprintln!("drift_study: {study:?}");
+        let keep =
+            |name: &str, result: &Value| write(&args.out.join(format!("{name}.json")), result);
         let (name, result) = match study {
-            Study::Null => ("null", null::tweets(&prepared, args.splits)?),
-            Study::Feed => ("feed", feed::study(&mut prepared, args.splits, args.quick)?),
+            Study::Null => {
+                let keep = |result: &Value| keep("null", result);
+                ("null", null::tweets(&prepared, args, keep)?)
+            }
+            Study::Feed => ("feed", feed::study(&mut prepared, args)?),
             Study::Shift => ("shift", shift::study(&prepared, args.quick)?),
             Study::Accuracy => ("accuracy", accuracy::study(&prepared, args.quick)?),
             Study::Power => ("power", power::study(&prepared, &args.out, args.quick)?),
         };
-        write(&args.out.join(format!("{name}.json")), &result)?;
+        keep(name, &result)?;
     }
     Ok(())
 }

@@ -17,14 +17,18 @@ use tidewatch::drift::null::NullSettings;
 use tidewatch::drift::proportion::wilson;
 use tidewatch::drift::rule::{Change, Rule, Watch};
 
-use super::BUDGET;
 use super::prepared::{Model, Prepared};
 use super::readings::Scored;
+use super::{BUDGET, MeasureArgs};
 
 /// Messages in a window.
 pub const SIZES: [usize; 3] = [200, 1_000, 5_000];
 /// Windows of each size in all, at least. Those of 5,000 share many of their messages, so more of them would say little.
 const WINDOWS: [usize; SIZES.len()] = [60_000, 60_000, 20_000];
+/// In the order of shuffled windows, one split in so many has a size: a null of 5,000 takes several times as long to find.
+const EVERY: [u64; SIZES.len()] = [1, 1, 10];
+/// Of a quick look's windows, one in so many.
+const QUICK: usize = 50;
 /// Resamples of the splits.
 const BOOTSTRAP: usize = 2_000;
 
@@ -58,15 +62,24 @@ struct Tally {
     double: u64,
 }
 
-/// The rates on tweets of the training's time.
-pub fn tweets(prepared: &Prepared, splits: u64) -> anyhow::Result<Value> {
+/// The rates on tweets of the training's time. What is measured is kept after each setting, since one takes long.
+pub fn tweets(
+    prepared: &Prepared,
+    args: &MeasureArgs,
+    keep: impl Fn(&Value) -> anyhow::Result<()>,
+) -> anyhow::Result<Value> {
     let texts = prepared.not_trained_on();
     let half = texts.len() / 2;
     let shuffled = Setting {
         name: "tweets, shuffled",
         orders: (Order::Shuffled, Order::Shuffled),
         baseline: half,
-        splits,
+        splits: args.splits,
+    };
+    // There is one real order, of which more divisions say little.
+    let real = Setting {
+        splits: args.splits.min(50),
+        ..shuffled
     };
     let settings = [
         shuffled,
@@ -79,32 +92,55 @@ pub fn tweets(prepared: &Prepared, splits: u64) -> anyhow::Result<Value> {
         Setting {
             name: "tweets, in their real order",
             orders: (Order::Real, Order::Real),
-            ..shuffled
+            ..real
         },
         Setting {
             name: "tweets, in their real order, but a shuffled baseline",
             orders: (Order::Shuffled, Order::Real),
-            ..shuffled
+            ..real
         },
     ];
-    let measured = settings.iter();
-    measured
-        .map(|setting| rates(&texts, &prepared.model, setting))
-        .collect()
+    let mut measured = Vec::new();
+    for setting in &settings {
+        measured.push(rates(&texts, &prepared.model, setting, args)?);
+        keep(&json!(measured))?;
+    }
+    Ok(json!(measured))
 }
 
 /// Measures the rates in one setting.
-pub fn rates(texts: &[Scored], model: &Model, setting: &Setting) -> anyhow::Result<Value> {
+pub fn rates(
+    texts: &[Scored],
+    model: &Model,
+    setting: &Setting,
+    args: &MeasureArgs,
+) -> anyhow::Result<Value> {
     let rule = Rule::for_budget(BUDGET);
     let mut tallies = vec![Tally::default(); SIZES.len()];
-    let (mut block, mut largest) = (0, 0);
+    let (mut block, mut largest, mut warned) = (0, 0, 0);
     for split in 0..setting.splits {
-        let mut rng = ChaCha8Rng::seed_from_u64(split);
-        let (baseline, pool) = divide(texts, model, setting, &mut rng)?;
+        let every = |place: usize| match setting.orders.1 {
+            Order::Shuffled => EVERY[place],
+            Order::Real => 1,
+        };
+        let measured: Vec<usize> = (0..SIZES.len())
+            .filter(|&place| split % every(place) == 0)
+            .collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(args.seed + split);
+        // A size's null is the same whether larger ones are looked at or not.
+        let sizes = measured.iter().map(|&place| SIZES[place]).collect();
+        let (baseline, pool) = divide(texts, model, setting, sizes, &mut rng)?;
         block = block.max(baseline.null.block);
-        largest = baseline.null.sizes.last().map_or(0, |size| size.size);
-        for ((size, all), tally) in SIZES.into_iter().zip(WINDOWS).zip(&mut tallies) {
-            let wanted = all.div_ceil(setting.splits as usize);
+        largest = largest.max(baseline.null.sizes.last().map_or(0, |size| size.size));
+        warned += u64::from(baseline.movement().is_some());
+        for place in measured {
+            let (size, tally) = (SIZES[place], &mut tallies[place]);
+            let all = if args.quick {
+                WINDOWS[place] / QUICK
+            } else {
+                WINDOWS[place]
+            };
+            let wanted = all.div_ceil(setting.splits.div_ceil(every(place)) as usize);
             let windows = draw(&pool, size, wanted, setting.orders.1, &mut rng);
             let ps: Vec<Option<f64>> = windows
                 .par_iter()
@@ -112,14 +148,15 @@ pub fn rates(texts: &[Scored], model: &Model, setting: &Setting) -> anyhow::Resu
                 .collect();
             tally.count(&ps, &rule);
         }
-        if split % 10 == 9 {
+        if split % 100 == 99 {
             eprintln!("drift_study: {}: {} splits", setting.name, split + 1);
         }
     }
     let sizes = SIZES.into_iter().zip(&tallies);
     Ok(json!({
         "name": setting.name, "baseline": setting.baseline, "pool": texts.len() - setting.baseline,
-        "splits": setting.splits, "longest_block": block, "largest_window_in_null": largest,
+        "splits": setting.splits, "first_seed": args.seed, "longest_block": block,
+        "largest_window_in_null": largest, "baselines_warned_of": warned,
         "sizes": sizes.map(|(size, tally)| tally.to_json(size)).collect::<Vec<_>>(),
     }))
 }
@@ -129,6 +166,7 @@ fn divide<'a>(
     texts: &'a [Scored],
     model: &Model,
     setting: &Setting,
+    sizes: Vec<usize>,
     rng: &mut ChaCha8Rng,
 ) -> anyhow::Result<(Baseline, Vec<&'a Scored>)> {
     let mut order: Vec<usize> = (0..texts.len()).collect();
@@ -146,6 +184,7 @@ fn divide<'a>(
         }
     }
     let settings = NullSettings {
+        sizes,
         seed: rng.random(),
         ..NullSettings::default()
     };
@@ -213,7 +252,7 @@ impl Tally {
         let rate = |count: u64| count as f64 / windows.max(1) as f64;
         json!({
             "size": size, "windows": windows, "alarms": alarms, "rate": rate(alarms),
-            "wilson": [low, high], "between_splits": [from, to], "splits_with_alarms": with_alarms,
+            "wilson": [low, high], "between_splits": [from, to], "splits": self.splits.len(), "splits_with_alarms": with_alarms,
             "below_single": rate(self.single), "below_double": rate(self.double),
         })
     }

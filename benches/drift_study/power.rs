@@ -17,25 +17,48 @@ use tidewatch::drift::rule::{Change, Rule, Watch};
 use tidewatch::drift::statistics::Statistic;
 
 use super::BUDGET;
+use super::data::recent;
 use super::prepared::Prepared;
 use super::readings::Scored;
-use super::streams::{MESSAGES, Scenario, Streams, draw};
+use super::streams::{Scenario, Streams, draw};
 
 /// Messages in a window.
 const SIZES: [usize; 2] = [200, 1_000];
 
-/// Lets the detector watch the streams, and writes them into the folder for the other tools: reference.jsonl, before.jsonl
-/// and a file for each scenario.
+/// Lets the detector watch the streams of tweets of four years, and, with a baseline of the last three months of them, those
+/// of tweets of these months. What other tools need is written into the folders streams and streams-recent.
 pub fn study(prepared: &Prepared, out: &Path, quick: bool) -> anyhow::Result<Value> {
+    let since = recent()?;
+    let of_late = |texts: &[Scored]| -> Vec<Scored> {
+        let late = |text: &&Scored| text.reading.time >= since;
+        texts.iter().filter(late).cloned().collect()
+    };
+    let (held_out, unseen) = (of_late(&prepared.held_out), of_late(&prepared.unseen));
+    let part = |baseline: &[Scored], unchanged: &[Scored], folder| {
+        part(prepared, baseline, unchanged, &out.join(folder), quick)
+    };
+    Ok(json!({
+        "all": part(&prepared.held_out, &prepared.unseen, "streams")?,
+        "recent": part(&held_out, &unseen, "streams-recent")?,
+    }))
+}
+
+/// Lets the detector, with a baseline of these held-out texts, watch streams of these unchanged ones, and writes for the other
+/// tools reference.jsonl, in-order.jsonl, before.jsonl and a file for each scenario.
+fn part(
+    prepared: &Prepared,
+    held_out: &[Scored],
+    unchanged: &[Scored],
+    folder: &Path,
+    quick: bool,
+) -> anyhow::Result<Value> {
     let repetitions = if quick { 2 } else { 20 };
-    let folder = out.join("streams");
-    std::fs::create_dir_all(&folder)?;
-    export(
-        &folder.join("reference.jsonl"),
-        [prepared.held_out.as_slice()],
-    )?;
+    std::fs::create_dir_all(folder)?;
+    export(&folder.join("reference.jsonl"), [held_out])?;
+    // A feed as it came, which moves as the held-out texts do.
+    export(&folder.join("in-order.jsonl"), [unchanged])?;
     let streams: Vec<Streams> = (0..repetitions)
-        .map(|number| draw(prepared, number))
+        .map(|number| draw(prepared, unchanged, number))
         .collect();
     let before = streams.iter().map(|streams| streams.before.as_slice());
     export(&folder.join("before.jsonl"), before)?;
@@ -50,19 +73,23 @@ pub fn study(prepared: &Prepared, out: &Path, quick: bool) -> anyhow::Result<Val
         let all: Vec<Scored> = after().flatten().cloned().collect();
         scenarios.push(described(scenario.name(), &all));
     }
-    let in_order: Vec<&Scored> = prepared.held_out.iter().collect();
-    let shuffled = shuffled(&prepared.held_out);
     let mut detectors = Map::new();
-    for (name, texts) in [
-        ("tidewatch", in_order),
-        ("tidewatch_shuffled", shuffled.iter().collect()),
-    ] {
+    let baselines = [
+        ("tidewatch", held_out.to_vec()),
+        ("tidewatch_shuffled", mixed_up(held_out)),
+    ];
+    for (name, texts) in &baselines {
+        let texts: Vec<&Scored> = texts.iter().collect();
         let baseline = prepared.model.baseline(&texts, &NullSettings::default())?;
-        detectors.insert(name.to_owned(), answers(&baseline, &streams));
+        let mut answers = answers(&baseline, &streams);
+        answers["in_order"] = in_order(&baseline, unchanged);
+        let movement = baseline.null.movement(texts.len());
+        answers["moves"] = json!(movement.map(|movement| (movement.statistic, movement.times)));
+        detectors.insert((*name).to_owned(), answers);
         eprintln!("drift_study: {name}");
     }
     Ok(json!({
-        "baseline": described("held out", &prepared.held_out), "repetitions": repetitions,
+        "baseline": described("held out", held_out), "repetitions": repetitions,
         "scenarios": scenarios, "detectors": detectors,
     }))
 }
@@ -75,7 +102,7 @@ fn described(name: &str, texts: &[Scored]) -> Value {
 }
 
 /// The same texts at times that say nothing of when they were written, so that none of them is like its neighbours.
-fn shuffled(texts: &[Scored]) -> Vec<Scored> {
+fn mixed_up(texts: &[Scored]) -> Vec<Scored> {
     let mut shuffled = texts.to_vec();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
     for (second, text) in (0..).zip(&mut shuffled) {
@@ -91,7 +118,8 @@ fn answers(baseline: &Baseline, streams: &[Streams]) -> Value {
             let mut watch = Watch::default();
             watched(baseline, &streams.before, size, &mut watch).len()
         });
-        let windows = streams.len() * (MESSAGES / size);
+        let windows = streams.iter().map(|streams| streams.before.len() / size);
+        let windows: usize = windows.sum();
         json!({"size": size, "windows": windows, "alarms": alarms.sum::<usize>()})
     });
     let scenarios = Scenario::ALL
@@ -107,6 +135,15 @@ fn answers(baseline: &Baseline, streams: &[Streams]) -> Value {
             json!({"name": scenario.name(), "sizes": sizes})
         });
     json!({"unchanged": unchanged, "scenarios": scenarios.collect::<Vec<_>>()})
+}
+
+/// Alarms where nothing has changed and messages come in the order of their times.
+fn in_order(baseline: &Baseline, texts: &[Scored]) -> Value {
+    let alarms = SIZES.map(|size| {
+        let alarms = watched(baseline, texts, size, &mut Watch::default()).len();
+        json!({"size": size, "windows": texts.len() / size, "alarms": alarms})
+    });
+    json!(alarms)
 }
 
 /// Each statistic's median p-value, not adjusted, over the windows of the second half of the streams.

@@ -6,7 +6,7 @@ use tidewatch::drift::counts::Shape;
 use tidewatch::drift::null::NullSettings;
 
 use super::MeasureArgs;
-use super::data::{self, LABELS, Tweets};
+use super::data::{self, LABELS, Text, Tweets};
 use super::readings::{Reader, Scored};
 
 /// Texts of each part for a quick look.
@@ -47,8 +47,10 @@ impl Prepared {
             temperature: reader.bundle.manifest.temperature,
         };
         let most = if args.quick { QUICK } else { usize::MAX };
-        let mut read = |texts: Vec<_>| {
-            let texts = texts.into_iter().take(most).collect();
+        let mut read = |texts: Vec<Text>| {
+            // From all over, as the texts of some files are of one time.
+            let step = texts.len().div_ceil(most).max(1);
+            let texts = texts.into_iter().step_by(step).collect();
             anyhow::Ok(apart(reader.read(texts)?))
         };
         Ok(Self {

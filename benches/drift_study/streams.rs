@@ -74,12 +74,19 @@ pub struct Streams {
     pub after: Vec<Vec<Scored>>,
 }
 
-/// Draws a repetition's streams, without replacement. What comes before is the same for all scenarios.
-pub fn draw(prepared: &Prepared, repetition: u64) -> Streams {
+/// Draws a repetition's streams, without replacement. What comes before is the same for all scenarios; it is drawn of the
+/// unchanged texts, as is what is made of unchanged ones after. Where those are fewer than both need, both are drawn of all.
+pub fn draw(prepared: &Prepared, unchanged: &[Scored], repetition: u64) -> Streams {
     let mut rng = ChaCha8Rng::seed_from_u64(repetition);
-    let mut unseen: Vec<&Scored> = prepared.unseen.iter().collect();
-    unseen.shuffle(&mut rng);
-    let (before, rest) = unseen.split_at(MESSAGES.min(unseen.len() / 2));
+    let mut drawn: Vec<&Scored> = unchanged.iter().collect();
+    drawn.shuffle(&mut rng);
+    let mut again = drawn.clone();
+    let (before, rest) = if drawn.len() >= 2 * MESSAGES {
+        drawn.split_at(MESSAGES)
+    } else {
+        again.shuffle(&mut rng);
+        (&drawn[..MESSAGES.min(drawn.len())], again.as_slice())
+    };
     let after = Scenario::ALL.map(|scenario| match scenario {
         Scenario::Later => some(&prepared.later, &mut rng),
         Scenario::Airline => some(&prepared.airline, &mut rng),
@@ -102,9 +109,11 @@ fn some(texts: &[Scored], rng: &mut ChaCha8Rng) -> Vec<Scored> {
 fn shifted(texts: &[&Scored], rng: &mut ChaCha8Rng) -> Vec<Scored> {
     let (negative, others): (Vec<&Scored>, Vec<&Scored>) =
         texts.iter().partition(|text| text.truth == Some(0));
-    let wanted = (MESSAGES as f64 * NEGATIVE) as usize;
+    // As many as there are negative ones for.
+    let messages = MESSAGES.min((negative.len() as f64 / NEGATIVE) as usize);
+    let wanted = (messages as f64 * NEGATIVE) as usize;
     let mut drawn: Vec<Scored> = negative.into_iter().take(wanted).cloned().collect();
-    drawn.extend(others.into_iter().take(MESSAGES - wanted).cloned());
+    drawn.extend(others.into_iter().take(messages - wanted).cloned());
     drawn.shuffle(rng);
     drawn
 }

@@ -20,7 +20,7 @@ TOOLS = {
     "alibi_ks_outputs strict": "the same at p < 0.001",
     "alibi_chi_square_labels": "Alibi Detect ChiSquareDrift, labels",
     "alibi_chi_square_labels strict": "the same at p < 0.001",
-    "alibi_mmd_outputs": "Alibi Detect MMDDrift, probabilities",
+    "alibi_mmd_outputs": "Alibi Detect MMDDrift, probabilities (10 repetitions)",
     "alibi_ks_text": "Alibi Detect KSDrift, TF-IDF vectors",
     "alibi_ks_text strict": "the same at p < 0.001",
     "evidently_predictions": "Evidently DataDriftPreset, label and probabilities",
@@ -63,7 +63,7 @@ def false_alarms(settings):
                     f"{1000 * size['rate']:.2f}",
                     f"{low:.2f} to {high:.2f}",
                     f"{least:.2f} to {most:.2f}",
-                    f"{size['splits_with_alarms']} of {setting['splits']}",
+                    f"{size['splits_with_alarms']} of {size['splits']}",
                     f"{1000 * size['below_single']:.2f}",
                 ]
             )
@@ -77,7 +77,10 @@ def answers(power, tools):
 
     def add(name, result, alarms, delays):
         found[name] = {
-            "unchanged": {one["size"]: (one[alarms], one["windows"]) for one in result["unchanged"]},
+            **{
+                kind: {one["size"]: (one[alarms], one["windows"]) for one in result[kind]}
+                for kind in ("unchanged", "in_order")
+            },
             "delays": {
                 (size["size"], scenario["name"]): [NEVER if one is None else one for one in size[delays]]
                 for scenario in result["scenarios"]
@@ -110,10 +113,10 @@ def cell(delays):
 def delays(found, size):
     rows = []
     for name, result in found.items():
-        alarms, windows = result["unchanged"][size]
+        counts = [result[kind][size] for kind in ("unchanged", "in_order")]
         cells = [cell(result["delays"][size, scenario]) for scenario in SCENARIOS]
-        rows.append([TOOLS[name], f"{number(alarms)} of {number(windows)}", *cells])
-    return table(["tool", "false alarms", *SCENARIOS.values()], rows)
+        rows.append([TOOLS[name], *(f"{number(alarms)} of {number(windows)}" for alarms, windows in counts), *cells])
+    return table(["tool", "false alarms", "in real order", *SCENARIOS.values()], rows)
 
 
 def class_shares(shift):
@@ -196,9 +199,12 @@ def main():
     if null or feed:
         parts.append("## False alarms\n\n" + false_alarms((null or []) + (feed or [])))
     if power:
-        found = answers(power, read("tools") or {})
-        for size in (200, 1000):
-            parts.append(f"## Messages until an alarm, windows of {number(size)}\n\n" + delays(found, size))
+        found = answers(power["all"], read("tools") or {})
+        of_late = answers(power["recent"], read("tools-recent") or {})
+        for kind, those in (("four years", found), ("three months", of_late)):
+            for size in (200, 1000):
+                title = f"Messages until an alarm, baseline of {kind}, windows of {number(size)}"
+                parts.append(f"## {title}\n\n" + delays(those, size))
         picture(found, 200, folder / "drift-power.svg")
     if shift:
         parts.append(f"## Class shares (temperature {shift['temperature']:.3f})\n\n" + class_shares(shift))

@@ -1,8 +1,10 @@
 """What Evidently and Alibi Detect say, by their default settings, of the windows that Tidewatch has judged.
 
-tools.py FOLDER [--quick]: reads FOLDER/streams, writes FOLDER/tools.json. A tool that has its results there is not asked again.
+tools.py FOLDER [--quick]: reads FOLDER/streams and FOLDER/streams-recent, writes FOLDER/tools.json and FOLDER/tools-recent.json.
+A tool that has its results of the same streams there is not asked again.
 """
 
+import hashlib
 import json
 import os
 import sys
@@ -25,10 +27,12 @@ from sklearn.pipeline import make_pipeline
 
 SCENARIOS = ["later", "airline", "films", "labels", "words", "gradual"]
 SIZES = [200, 1000]
-# Repetitions of each scenario.
-REPETITIONS = 20
-# Windows before the change, of each size, from which the false alarms are counted.
-UNCHANGED = {200: 200, 1000: 80}
+# Repetitions of each scenario that a tool is asked about: Tidewatch's own, and half of them where it takes long.
+REPETITIONS, FEWER = 20, 10
+# Windows before the change, of each repetition and size, from which the false alarms are counted.
+UNCHANGED = {200: 10, 1000: 4}
+# A permutation test for each window takes a second or more, so one of the two sets of streams has to do.
+SLOWEST = "alibi_mmd_outputs"
 # A kernel's matrix has a side as long as reference and window together, so its reference is a part, as is usual.
 KERNEL_REFERENCE = 1000
 DIMENSIONS = 32
@@ -143,20 +147,25 @@ def delay(tool, stream, size):
     return found
 
 
-def ask(tool, streams, unchanged, repetitions):
-    """All that is asked of a tool."""
-    result = {"strict": tool.strict, "unchanged": [], "scenarios": []}
+def false_alarms(tool, streams, most):
+    """Alarms of each size in the first windows of unchanged streams."""
+    found = []
     for size in SIZES:
-        # As many from each repetition as are needed.
-        wanted = unchanged[size] // repetitions
-        answers = []
-        for stream in streams["before"]:
-            for window in list(windows(stream, size))[:wanted]:
-                answers.append(tool.ask(*window))
+        asked = [window for stream in streams for window in list(windows(stream, size))[: most[size]]]
+        answers = [tool.ask(*window) for window in asked]
         counts = [sum(answer[place] for answer in answers) for place in (0, 1)]
-        result["unchanged"].append(
-            {"size": size, "windows": len(answers), "alarms": counts[0], "strict_alarms": counts[1]}
-        )
+        found.append({"size": size, "windows": len(answers), "alarms": counts[0], "strict_alarms": counts[1]})
+    return found
+
+
+def ask(tool, streams):
+    """All that is asked of a tool."""
+    result = {
+        "strict": tool.strict,
+        "unchanged": false_alarms(tool, streams["before"], UNCHANGED),
+        "in_order": false_alarms(tool, streams["in-order"], dict.fromkeys(SIZES)),
+        "scenarios": [],
+    }
     for name in SCENARIOS:
         sizes = []
         for size in SIZES:
@@ -166,23 +175,42 @@ def ask(tool, streams, unchanged, repetitions):
     return result
 
 
-def main():
-    folder, quick = Path(sys.argv[1]), "--quick" in sys.argv[2:]
-    repetitions, unchanged = (2, {200: 4, 1000: 2}) if quick else (REPETITIONS, UNCHANGED)
-    path = folder / "tools.json"
-    results = json.loads(path.read_text()) if path.exists() and not quick else {}
-    (reference,) = load(folder / "streams" / "reference.jsonl")
-    streams = {
-        name: [stream for stream, _ in zip(load(folder / "streams" / f"{name}.jsonl"), range(repetitions))]
-        for name in ["before", *SCENARIOS]
-    }
-    for name, make in tools(*reference).items():
-        if name in results:
+def digest(folder):
+    """Says which streams they are."""
+    found = hashlib.sha256()
+    for path in sorted(folder.glob("*.jsonl")):
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def ask_all(folder, path, repetitions):
+    """Asks the tools named, of so many repetitions each, about a folder of streams."""
+    known = json.loads(path.read_text()) if path.exists() else {}
+    which = digest(folder)
+    results = {name: result for name, result in known.items() if result["streams"] == which}
+    (reference,) = load(folder / "reference.jsonl")
+    names = ["in-order", "before", *SCENARIOS]
+    all_streams = {name: list(load(folder / f"{name}.jsonl")) for name in names}
+    made = tools(*reference)
+    for name, count in repetitions.items():
+        if name in results and results[name]["repetitions"] == count:
             continue
         started = time.monotonic()
-        results[name] = ask(make(), streams, unchanged, repetitions)
-        print(f"tools: {name} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        streams = {kind: all_streams[kind][:count] for kind in names}
+        results[name] = {"streams": which, "repetitions": count, **ask(made[name](), streams)}
+        print(f"tools: {folder.name}: {name} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
         path.write_text(json.dumps(results, indent=1))
+
+
+def main():
+    folder, quick = Path(sys.argv[1]), "--quick" in sys.argv[2:]
+    many, fewer = (2, 1) if quick else (REPETITIONS, FEWER)
+    fast = ["alibi_ks_outputs", "alibi_chi_square_labels", "alibi_ks_text"]
+    slow = ["evidently_predictions", "evidently_text"]
+    main_set = {**dict.fromkeys(fast + slow, many), SLOWEST: fewer}
+    recent = {**dict.fromkeys(fast, many), **dict.fromkeys(slow, fewer)}
+    ask_all(folder / "streams", folder / "tools.json", main_set)
+    ask_all(folder / "streams-recent", folder / "tools-recent.json", recent)
 
 
 if __name__ == "__main__":

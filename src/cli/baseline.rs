@@ -10,6 +10,7 @@ use super::drift::past::{Gathered, SpanArgs, gather};
 use super::drift::posts::PostArgs;
 use super::exit::{BadInput, End};
 use super::model::{DeviceArgs, log_sparingly};
+use crate::drift::dispersion::Movement;
 use crate::drift::null::NullSettings;
 use crate::model::manifest::BASELINE_FILE;
 use crate::train::bundle;
@@ -66,6 +67,9 @@ pub(super) fn run(args: BaselineArgs) -> anyhow::Result<End> {
     let baseline = opened
         .baseline(readings, &settings)
         .map_err(BadInput::from)?;
+    if let Some(movement) = baseline.movement() {
+        eprintln!("tidewatch: {}", warning(&movement));
+    }
     let json = baseline.to_json()?;
     if let Some(path) = &args.output {
         std::fs::write(path, &json)
@@ -101,4 +105,30 @@ pub(super) fn run(args: BaselineArgs) -> anyhow::Result<End> {
         );
     }
     Ok(End::Done)
+}
+
+/// What is said of messages that move in the course of time.
+fn warning(movement: &Movement) -> String {
+    format!(
+        "warning: these messages move in the course of time: by {} their windows of 1,000 are {:.1} times as far from the rest as by chance. That counts as normal, so smaller changes of the feed will not be seen, not even in larger windows; a baseline of a recent stretch (--from and --to, or a file of that time only) sees more",
+        movement.statistic.name(),
+        movement.times
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drift::statistics::Statistic;
+
+    #[test]
+    fn the_warning_names_what_moves_and_what_helps() {
+        let said = warning(&Movement {
+            statistic: Statistic::Surprise,
+            times: 2.94,
+        });
+        for part in ["by surprise", "2.9 times", "--from and --to"] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::copies::{Copies, distinct_by};
 use super::counts::{Counts, Shape};
+use super::dispersion::Movement;
 use super::labelled::Labelled;
 use super::null::{Null, NullSettings};
 use super::reading::Reading;
@@ -172,6 +173,13 @@ impl Baseline {
             labels,
             counts,
         })
+    }
+
+    /// How its messages move in the course of time, where that is so much that changes which matter may be hidden by it.
+    #[must_use]
+    pub fn movement(&self) -> Option<Movement> {
+        let readings = usize::try_from(self.counts.messages).unwrap_or(usize::MAX);
+        self.null.movement(readings).filter(Movement::is_large)
     }
 
     /// Reads what [`Baseline::to_json`] wrote.

@@ -62,6 +62,43 @@ pub fn widen(resampled: &[f64], consecutive: &[f64], windows: usize) -> Quantile
     }
 }
 
+/// Readings in the windows of which [`Movement`] speaks, which are as large as `[drift] window_messages` is by default.
+pub const SPOKEN_OF: usize = 1_000;
+
+/// From how many times as far on held-out data moves so much that it is worth a word.
+const FAR: f64 = 2.0;
+
+/// How much the held-out data moves in the course of time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Movement {
+    /// By which statistic it moves most.
+    pub statistic: Statistic,
+    /// How many times as far as by chance windows of [`SPOKEN_OF`] readings are, on average.
+    pub times: f64,
+}
+
+impl Movement {
+    /// The movement by a statistic that has this dispersion in windows of `size` readings. Those of [`SPOKEN_OF`] may be too
+    /// few to look at, so theirs follows from components of variance: chance's squared distance shrinks as windows grow, that
+    /// of what moves does not.
+    #[must_use]
+    pub fn of(statistic: Statistic, dispersion: f64, size: usize) -> Self {
+        let squared = |value: f64| statistic.squared_distance(value, size);
+        let moved = (squared(dispersion) / squared(1.0) - 1.0).max(0.0);
+        let larger = SPOKEN_OF as f64 / size as f64;
+        Self {
+            statistic,
+            times: (1.0 + moved * larger).sqrt(),
+        }
+    }
+
+    /// Whether it is so large that changes which matter may be hidden by it.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        self.times >= FAR
+    }
+}
+
 /// The largest size of window for which there are windows enough, and the distributions of each statistic at it, in the order
 /// of [`Statistic::ALL`].
 #[derive(Debug, Clone)]
@@ -202,6 +239,15 @@ mod tests {
         let large = Quantiles::of(exponential(500, 0.5));
         let carried = carry(Statistic::Classes, &large, 800, &estimated(&small, &small));
         assert_eq!(carried, large);
+    }
+
+    #[test]
+    fn movement_is_told_of_windows_of_one_size_whichever_was_looked_at() {
+        // Three times chance's squared distance, two of them lasting: of windows five times as large, eleven times.
+        let of = |statistic, dispersion| Movement::of(statistic, dispersion, 200).times;
+        assert!((of(Statistic::Classes, 3.0) - 11.0_f64.sqrt()).abs() < 1e-9);
+        assert!((of(Statistic::Scores, 3.0_f64.sqrt()) - 11.0_f64.sqrt()).abs() < 1e-9);
+        assert!((of(Statistic::Scores, 1.0) - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks;
 use super::counts::{Counts, Shape};
-use super::dispersion::{self, Estimated, FEWEST_WINDOWS};
+use super::dispersion::{self, Estimated, FEWEST_WINDOWS, Movement, SPOKEN_OF};
 use super::quantiles::{FEWEST, Quantiles};
 use super::reading::Reading;
 use super::statistics::{Reference, Statistic, Values};
@@ -139,6 +139,18 @@ impl Null {
             block,
             sizes: nulls,
         }
+    }
+
+    /// How the held-out data, so many distinct readings, moves most; none where it has too few windows to tell.
+    ///
+    /// What moves within it counts as normal, so a window has to be further away than that to be called far.
+    #[must_use]
+    pub fn movement(&self, readings: usize) -> Option<Movement> {
+        let looked_at = |null: &&SizeNull| null.size <= SPOKEN_OF.min(readings / FEWEST_WINDOWS);
+        let null = self.sizes.iter().rev().find(looked_at)?;
+        let all = null.statistics.iter();
+        let all = all.map(|(&statistic, held)| Movement::of(statistic, held.dispersion, null.size));
+        all.max_by(|one, other| one.times.total_cmp(&other.times))
     }
 
     /// Fewest distinct readings in a window about which the null says anything.

@@ -75,6 +75,12 @@ pub fn of(
         setting.identity,
         &null,
     );
+    if let Some(movement) = built.as_ref().ok().and_then(Baseline::movement) {
+        progress.tell(&Event::MovingBaseline {
+            statistic: movement.statistic,
+            times: movement.times,
+        });
+    }
     match built.and_then(|baseline| baseline.to_json()) {
         Ok(json) => Ok(Some(json)),
         Err(BaselineError::TooFew { distinct, needed }) => {

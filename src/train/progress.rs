@@ -14,6 +14,7 @@ use super::export::ExportOptions;
 use super::lines::Lines;
 use super::parity::Parity;
 use super::recipe::{Backbone, Role};
+use crate::drift::statistics::Statistic;
 use crate::model::manifest::Metric;
 
 /// A moment of a run.
@@ -141,6 +142,13 @@ pub enum Event {
         distinct: usize,
         /// Those needed.
         needed: usize,
+    },
+    /// The baseline's examples move so much in the course of time that smaller changes will not be seen.
+    MovingBaseline {
+        /// The statistic by which they move most.
+        statistic: Statistic,
+        /// How many times as far as by chance their windows of 1,000 are.
+        times: f64,
     },
     /// The bundle was written: the end.
     Bundle {
@@ -324,6 +332,10 @@ fn show(bar: &ProgressBar, score: &mut Option<f64>, faults: usize, event: &Event
         )),
         Event::NoBaseline { distinct, needed } => bar.println(format!(
             "no baseline to watch the feed by: it needs {needed} validation examples, and there are {distinct}"
+        )),
+        Event::MovingBaseline { statistic, times } => bar.println(format!(
+            "the validation examples move in the course of time: by {} their windows of 1,000 are {times:.1} times as far from the rest as by chance; that counts as normal, so smaller changes of a feed will not be seen. Make a baseline of a recent stretch of time with `tidewatch baseline`",
+            statistic.name()
         )),
         Event::Bundle {
             folder,

@@ -112,6 +112,8 @@ fn movements_that_the_held_out_data_know_are_no_drift_and_larger_ones_are() {
             .iter()
             .all(|size| size.statistics[&Statistic::Classes].dispersion > 2.0)
     );
+    let movement = known.movement(readings.len()).unwrap();
+    assert!(movement.is_large(), "{movement:?}");
     let small = tide(15_000, 900)
         .chunks(150)
         .filter(|window| {
@@ -126,6 +128,15 @@ fn movements_that_the_held_out_data_know_are_no_drift_and_larger_ones_are() {
     };
     let g = reference.measure(&count(&flood.readings(150, 7)))[Statistic::Classes];
     assert!(known.p_value(Statistic::Classes, g, 150).unwrap() < 1e-4);
+}
+
+#[test]
+fn of_independent_readings_no_movement_is_told_and_of_few_none_is_known() {
+    let readings = Feed::default().readings(2500, 11);
+    let null = null(&readings, &few(&[100, 200, 1000]));
+    let movement = null.movement(2500).unwrap();
+    assert!(!movement.is_large(), "{movement:?}");
+    assert_eq!(null.movement(999), None);
 }
 
 /// Fresh data against a fixed reference, as in use; all statistics at once and a size between two of the grid's.

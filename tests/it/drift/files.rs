@@ -132,3 +132,28 @@ fn labels_in_a_file_are_measured_and_wrong_answers_are_an_alarm_of_their_own() {
         .collect();
     assert_eq!(agreement, ["agrees", "agrees", "too_high", "too_high"]);
 }
+
+#[test]
+fn a_baseline_of_posts_that_turn_by_times_is_warned_of_and_a_calm_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |name: &str, turns: bool| {
+        // Of 300 posts each, far longer than a block of neighbours.
+        let posts = (0..1_200).map(|number| post(number, turns && (number / 300) % 2 == 1));
+        let posts = write(folder.path(), name, posts);
+        let output = folder.path().join("baseline.json");
+        let made = tidewatch(&[
+            "baseline",
+            "--resamples=500",
+            "--output",
+            output.to_str().unwrap(),
+            posts.to_str().unwrap(),
+        ]);
+        assert!(made.status.success(), "{made:?}");
+        String::from_utf8(made.stderr).unwrap()
+    };
+    let warning = "warning: these messages move in the course of time";
+    let turned = said("turned.jsonl", true);
+    assert!(turned.contains(warning), "{turned}");
+    let calm = said("calm.jsonl", false);
+    assert!(!calm.contains(warning), "{calm}");
+}
