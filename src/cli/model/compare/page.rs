@@ -261,9 +261,9 @@ mod tests {
             truth: index % 2,
             champion: vec![0.6, 0.4],
             candidate: if index % 2 == 0 {
-                vec![0.8, 0.2]
+                vec![0.99, 0.01]
             } else {
-                vec![0.3, 0.7]
+                vec![0.01, 0.99]
             },
             source: Some("a source with a name that is longer than the column".into()),
             subject: None,
