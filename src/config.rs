@@ -8,6 +8,7 @@ use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
 use crate::alerts::config::AlertsConfig;
+use crate::annotate::config::AnnotateConfig;
 use crate::drift::config::DriftConfig;
 use crate::http::config::HttpConfig;
 use crate::labels::config::LabelsConfig;
@@ -25,7 +26,13 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 const ENV_PREFIX: &str = "TIDEWATCH__";
 
 /// Settings whose values are never shown.
-const SECRET: [&str; 4] = ["kafka.client", "postgres.url", "registry.client", "webhook"];
+const SECRET: [&str; 5] = [
+    "kafka.client",
+    "postgres.url",
+    "registry.client",
+    "webhook",
+    "http.token",
+];
 
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -43,6 +50,7 @@ pub struct Config {
     #[serde(default)]
     pub webhook: Vec<Webhook>,
     pub labels: LabelsConfig,
+    pub annotate: AnnotateConfig,
     pub http: HttpConfig,
     pub log: LogConfig,
 }
@@ -94,6 +102,8 @@ impl Config {
         self.alerts.check()?;
         notify::check(&self.webhook)?;
         self.labels.check()?;
+        self.annotate.check()?;
+        self.http.check()?;
         self.log.check()?;
         if self.input.is_empty() {
             return Err("there is no [[input]]: name at least one topic to read".to_owned());
@@ -237,6 +247,8 @@ mod tests {
             ("[labels.fields]\nid = ''\noffset = ''", "names its message"),
             ("[registry]\nurl = 'gs://bucket'", "[registry] url"),
             ("[registry.client]\nregoin = 'x'", "regoin"),
+            ("[annotate]\nexploration = 0.0", "exploration"),
+            ("[http]\ntoken = 'short'", "16 characters"),
             ("not toml", "TOML"),
         ];
         for (text, words) in faults {
@@ -275,6 +287,7 @@ mod tests {
             "[postgres]\nurl = ['postgres://me:s3cret@host/db']",
             "[[webhook]]\nname = 'a'\nurl = ['https://x/s3cret']",
             "[registry.client]\nsecret_access_key = ['s3cret']",
+            "[http]\ntoken = ['s3cret']",
         ] {
             let error = load(wrong).unwrap_err().to_string();
             assert!(

@@ -7,8 +7,9 @@ use super::rules::RULES;
 use super::{files, is_word, root};
 
 /// The configuration may use other modules' sections, and nothing else of them.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "alerts::config",
+    "annotate::config",
     "drift::config",
     "http::config",
     "labels::config",
