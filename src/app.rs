@@ -121,10 +121,16 @@ impl Service {
         let address = listener.local_addr().map_err(listen)?;
         tracing::info!(address = %address, "probes and metrics are served");
         let stop = CancellationToken::new();
+        let desk = http::Desk::new(
+            http::Access::of(&config.http, address),
+            &config.labels.fields,
+            config.annotate.claim_minutes,
+        );
         let http = tokio::spawn(http::serve(
             listener,
             health.clone(),
             metrics.clone(),
+            desk.clone(),
             stop.clone(),
         ));
 
@@ -178,7 +184,8 @@ impl Service {
             None => (None, connect(&config.postgres, &health).await?),
         };
         health.ready(Part::Postgres);
-        let watched = config.drift.enabled || config.alerts.enabled;
+        desk.open(store.clone());
+        let watched = config.drift.enabled || config.alerts.enabled || config.annotate.enabled;
         let watch = watched.then(|| {
             Monitor::new(monitor::Setting {
                 store: store.clone(),
@@ -193,6 +200,7 @@ impl Service {
                 alerts: config.alerts.clone(),
                 webhooks: config.webhook.clone(),
                 labels: config.labels.clone(),
+                annotate: config.annotate.clone(),
                 model: version,
                 baseline,
                 live: Arc::clone(&live),

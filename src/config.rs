@@ -8,6 +8,7 @@ use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
 use crate::alerts::config::AlertsConfig;
+use crate::annotate::config::AnnotateConfig;
 use crate::compare::config::HeldOutConfig;
 use crate::drift::config::DriftConfig;
 use crate::gate::config::GateConfig;
@@ -27,7 +28,13 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 const ENV_PREFIX: &str = "TIDEWATCH__";
 
 /// Settings whose values are never shown.
-const SECRET: [&str; 4] = ["kafka.client", "postgres.url", "registry.client", "webhook"];
+const SECRET: [&str; 5] = [
+    "kafka.client",
+    "postgres.url",
+    "registry.client",
+    "webhook",
+    "http.token",
+];
 
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,6 +54,7 @@ pub struct Config {
     pub labels: LabelsConfig,
     pub gate: GateConfig,
     pub held_out: HeldOutConfig,
+    pub annotate: AnnotateConfig,
     pub http: HttpConfig,
     pub log: LogConfig,
 }
@@ -100,6 +108,8 @@ impl Config {
         self.labels.check()?;
         self.gate.check().map_err(|error| error.to_string())?;
         self.held_out.check()?;
+        self.annotate.check()?;
+        self.http.check()?;
         self.log.check()?;
         if self.input.is_empty() {
             return Err("there is no [[input]]: name at least one topic to read".to_owned());
@@ -246,6 +256,8 @@ mod tests {
             ("[gate]\naccuracy_margin = 2.0", "accuracy_margin is 2"),
             ("[gate]\nfew_recent = 'pass'", "few_recent"),
             ("[held_out]\nformat = 'xlsx'", "[held_out] format"),
+            ("[annotate]\nexploration = 0.0", "exploration"),
+            ("[http]\ntoken = 'short'", "16 characters"),
             ("not toml", "TOML"),
         ];
         for (text, words) in faults {
@@ -284,6 +296,7 @@ mod tests {
             "[postgres]\nurl = ['postgres://me:s3cret@host/db']",
             "[[webhook]]\nname = 'a'\nurl = ['https://x/s3cret']",
             "[registry.client]\nsecret_access_key = ['s3cret']",
+            "[http]\ntoken = ['s3cret']",
         ] {
             let error = load(wrong).unwrap_err().to_string();
             assert!(

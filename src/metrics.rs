@@ -117,6 +117,12 @@ metrics! {
     labels: IntCounter = "labels_total";
     /// Records that are no labels and labels that cannot be used, by reason.
     labels_rejected: By<LabelFault, IntCounter> = "labels_rejected_total" by ["reason"];
+    /// Messages that this instance has picked to be labelled, by how (random, uncertain).
+    annotation_picks: IntCounterVec = "annotation_picks_total" by ["sampling"];
+    /// Messages that annotators were given by HTTP.
+    annotations_given: IntCounter = "annotations_given_total";
+    /// Labels given by HTTP, by outcome (accepted, duplicate, rejected).
+    labels_submitted: IntCounterVec = "labels_submitted_total" by ["outcome"];
 
     /// 1 while /readyz says that the service is ready, else 0.
     ready: IntGauge = "ready";

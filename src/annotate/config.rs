@@ -31,6 +31,12 @@ pub struct AnnotateConfig {
     pub languages: Vec<String>,
     /// A period ends at the latest after so many distinct texts.
     pub period_texts: u32,
+    /// For so many minutes nobody else is given what somebody has been given.
+    pub claim_minutes: u32,
+    /// Most messages that wait for a label; beyond, the earliest are dropped.
+    pub most_open: u32,
+    /// Days for which the queue is kept.
+    pub retention_days: u32,
 }
 
 impl Default for AnnotateConfig {
@@ -48,6 +54,9 @@ impl Default for AnnotateConfig {
             max_words: 80,
             languages: Vec::new(),
             period_texts: 100_000,
+            claim_minutes: 15,
+            most_open: 2_000,
+            retention_days: 90,
         }
     }
 }
@@ -83,11 +92,16 @@ impl AnnotateConfig {
                 self.min_words, self.max_words
             ));
         }
-        if !(1_000..=1_000_000).contains(&self.period_texts) {
+        if !(100..=1_000_000).contains(&self.period_texts) {
             return refuse(format!(
-                "period_texts is {}; it must be from 1,000 to 1,000,000",
+                "period_texts is {}; it must be from 100 to 1,000,000",
                 self.period_texts
             ));
+        }
+        if self.claim_minutes == 0 || self.most_open == 0 || self.retention_days == 0 {
+            return refuse(
+                "claim_minutes, most_open and retention_days must be at least 1".to_owned(),
+            );
         }
         if self.uncertain_per_day > 10_000 || self.random_per_day > 100_000 || self.per_author > 100
         {

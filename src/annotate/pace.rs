@@ -1,8 +1,8 @@
 //! How many messages are picked in each stretch of time, so that a day comes to about the number that was asked for.
 //!
-//! The probability of the random slice is fixed for a stretch before it begins, by what is known then, and looked up by a
-//! message's own time in Kafka. So it does not depend on what the coins of the stretch will say, which keeps estimates
-//! unbiased, and a message that is delivered again meets the same probability.
+//! The probability of the random slice is fixed for a stretch before it begins, by what is known then. So it does not depend on
+//! what the coins of the stretch will say, which keeps estimates unbiased. The time is the caller's: of the message in Kafka, if
+//! one that is delivered again is to meet the same probability, or that at which it is counted, where that happens once.
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ const STEPS: usize = 336;
 /// What holds from a moment on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// In milliseconds since 1970, by Kafka's time.
+    /// In milliseconds since 1970.
     pub from: i64,
     /// The probability of the random slice.
     pub random: f64,

@@ -1,6 +1,7 @@
 //! The command line of `tidewatch`: a file for each command.
 
 mod alerts;
+mod annotate;
 mod baseline;
 mod bench;
 mod check;
@@ -56,6 +57,8 @@ enum Command {
     Drift(drift::DriftCommand),
     #[command(subcommand)]
     Alerts(alerts::AlertsCommand),
+    #[command(subcommand)]
+    Annotate(annotate::AnnotateCommand),
     Baseline(baseline::BaselineArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Model(command) => model::run(command),
         Command::Drift(command) => drift::run(command),
         Command::Alerts(command) => alerts::run(command),
+        Command::Annotate(command) => annotate::run(command),
         Command::Baseline(args) => baseline::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Bench(args) => bench::run(args),

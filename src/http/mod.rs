@@ -1,13 +1,17 @@
-//! Probes and metrics over HTTP.
+//! Probes, metrics and the routes of annotators over HTTP.
 
 pub mod config;
 
+mod access;
+mod desk;
+mod query;
+
 use std::io;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, FromRef, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -15,14 +19,30 @@ use tokio_util::sync::CancellationToken;
 use crate::health::Health;
 use crate::metrics::Metrics;
 
+pub use access::Access;
+pub use desk::{Desk, shown, submit};
+
 /// What the handlers look at.
 #[derive(Debug, Clone)]
 struct Shown {
     health: Health,
     metrics: Metrics,
+    desk: Desk,
 }
 
-/// Serves `/livez`, `/readyz` and `/metrics` until `stop`, and answers what has been asked by then.
+impl FromRef<Shown> for Metrics {
+    fn from_ref(shown: &Shown) -> Self {
+        shown.metrics.clone()
+    }
+}
+
+impl FromRef<Shown> for Desk {
+    fn from_ref(shown: &Shown) -> Self {
+        shown.desk.clone()
+    }
+}
+
+/// Serves `/livez`, `/readyz`, `/metrics` and `/v1/…` until `stop`, and answers what has been asked by then.
 ///
 /// # Errors
 ///
@@ -31,13 +51,22 @@ pub async fn serve(
     listener: TcpListener,
     health: Health,
     metrics: Metrics,
+    desk: Desk,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let routes = Router::new()
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(exposition))
-        .with_state(Shown { health, metrics });
+        .route("/v1/annotations", get(desk::give))
+        .route("/v1/annotations/skip", post(desk::skip))
+        .route("/v1/labels", post(desk::label))
+        .layer(DefaultBodyLimit::max(desk::MOST_BYTES))
+        .with_state(Shown {
+            health,
+            metrics,
+            desk,
+        });
     axum::serve(listener, routes)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await

@@ -51,17 +51,28 @@ impl LabelDecoder {
         let payload = payload.ok_or_else(|| undecodable("the record has no value".to_owned()))?;
         let value: Value = serde_json::from_slice(payload)
             .map_err(|error| undecodable(format!("expected JSON: {error}")))?;
+        self.decode_value(&value, kafka_time)
+    }
+
+    /// The same of JSON that is read already; `arrived` is the time at which it came.
+    ///
+    /// # Errors
+    /// Why it holds none, with a sentence for a person.
+    pub fn decode_value(
+        &self,
+        value: &Value,
+        arrived: DateTime<Utc>,
+    ) -> Result<Label, (LabelFault, String)> {
         if !value.is_object() {
-            let found = kind(&value);
-            return Err(undecodable(format!(
-                "expected a JSON object, found {found}"
-            )));
+            let found = kind(value);
+            let detail = format!("expected a JSON object, found {found}");
+            return Err((LabelFault::Undecodable, detail));
         }
-        let label = self.label.text(&value).ok_or_else(|| {
+        let label = self.label.text(value).ok_or_else(|| {
             let detail = format!("there is no label in the field {}", self.label);
             (LabelFault::NoLabel, detail)
         })?;
-        let sampling = match self.sampling.text(&value) {
+        let sampling = match self.sampling.text(value) {
             None => Sampling::default(),
             Some(name) => Sampling::named(&name).ok_or_else(|| {
                 let detail = format!(
@@ -71,14 +82,14 @@ impl LabelDecoder {
                 (LabelFault::UnknownSampling, detail)
             })?,
         };
-        let time = self.time.text(&value);
+        let time = self.time.text(value);
         let given_at = time.and_then(|time| clock::parse_time(&time));
         Ok(Label {
-            message: self.message(&value)?,
+            message: self.message(value)?,
             label,
-            annotator: self.annotator.text(&value).unwrap_or_default(),
+            annotator: self.annotator.text(value).unwrap_or_default(),
             sampling,
-            given_at: given_at.map_or(kafka_time, |time| time.min(kafka_time)),
+            given_at: given_at.map_or(arrived, |time| time.min(arrived)),
         })
     }
 

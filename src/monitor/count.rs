@@ -28,6 +28,7 @@ pub(super) fn step(metrics: &Metrics, step: &Watched, held: &Held) {
     for report in &step.reports {
         tracing::warn!(id = report.id, change = report.change, "drift alarm");
     }
+    picks(metrics, step);
     let open = held.feeds.values().map(Feed::alarms).sum();
     metrics.drift_alarms_open.set(open);
     for notice in step
@@ -42,5 +43,16 @@ pub(super) fn step(metrics: &Metrics, step: &Watched, held: &Held) {
     if let Some(alerting) = &held.alerting {
         metrics.alerts_open.set(alerting.open() as i64);
         metrics.alert_series.set(alerting.series() as i64);
+    }
+}
+
+/// Counts messages that were picked to be labelled.
+pub(super) fn picks(metrics: &Metrics, step: &Watched) {
+    for pick in &step.picks {
+        let sampling = pick.sampling.as_str();
+        metrics
+            .annotation_picks
+            .with_label_values(&[sampling])
+            .inc();
     }
 }

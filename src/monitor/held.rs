@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::alerting::{self, Alerting};
+use super::annotating::Annotating;
 use super::feed::Feed;
 use super::{MonitorError, Setting};
 use crate::drift::memory::Memory;
@@ -21,6 +22,8 @@ pub(super) struct Held {
     pub over: Vec<(TopicPartition, i64)>,
     /// None where alerts are off.
     pub alerting: Option<Alerting>,
+    /// None where nobody is asked for labels.
+    pub annotating: Option<Annotating>,
 }
 
 impl Held {
@@ -53,6 +56,11 @@ impl Held {
         } else {
             None
         };
+        let annotating = if setting.annotate.enabled {
+            Some(Annotating::load(store, &setting.annotate, now).await?)
+        } else {
+            None
+        };
         tracing::info!(token = lease.token, "this instance watches the feed");
         Ok(Self {
             lease,
@@ -60,6 +68,7 @@ impl Held {
             feeds,
             over,
             alerting,
+            annotating,
         })
     }
 
@@ -79,6 +88,11 @@ impl Held {
             let store = &setting.store;
             alerting
                 .take(store, pane.model, &pane.partition, &readings, now)
+                .await?;
+        }
+        if let Some(annotating) = &mut self.annotating {
+            annotating
+                .take(&setting.store, pane, &readings, now)
                 .await?;
         }
         if !setting.drift.enabled {

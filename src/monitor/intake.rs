@@ -70,6 +70,10 @@ impl Monitor {
         step: &mut Watched,
         now: i64,
     ) -> Result<bool, MonitorError> {
+        if !self.setting.drift.enabled {
+            // They wait until what is remembered of the feed is at hand.
+            return Ok(false);
+        }
         let pending = self.setting.store.pending_labelled(answers::MOST).await?;
         let more = pending.len() >= answers::MOST as usize;
         for (model, messages) in by_model(pending) {

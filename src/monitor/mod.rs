@@ -7,6 +7,7 @@
 //! not matter which instance has scored what.
 
 mod alerting;
+mod annotating;
 mod answers;
 mod baselines;
 mod committed;
@@ -37,6 +38,7 @@ use self::labels::LabelReader;
 use self::outbox::Reports;
 use crate::alerts::Unfit;
 use crate::alerts::config::AlertsConfig;
+use crate::annotate::config::AnnotateConfig;
 use crate::drift::baseline::Baseline;
 use crate::drift::config::DriftConfig;
 use crate::labels::config::LabelsConfig;
@@ -84,6 +86,7 @@ pub struct Setting {
     /// Who is told of alarms and alerts.
     pub webhooks: Vec<Webhook>,
     pub labels: LabelsConfig,
+    pub annotate: AnnotateConfig,
     /// The model of this instance, and what its messages are compared with, if anything.
     pub model: Arc<ModelVersion>,
     pub baseline: Option<Baseline>,
@@ -154,8 +157,10 @@ impl Monitor {
             match looked {
                 Ok(more) => (told, behind) = (false, more),
                 Err(error) => {
-                    // What was written is not known: read it again before the next step.
-                    self.held = None;
+                    // What was written is not known: read it again before the next step. Where Kafka is silent nothing was.
+                    if !matches!(error, MonitorError::Kafka(_)) {
+                        self.held = None;
+                    }
                     if !std::mem::replace(&mut told, true) {
                         tracing::warn!("the feed is not watched for now: {error}");
                     }
@@ -174,6 +179,7 @@ impl Monitor {
                 break;
             }
         }
+        self.part_from_annotators().await;
         if let Some(lease) = self.lease.take() {
             let releasing = self.setting.store.release(&lease);
             if !matches!(tokio::time::timeout(FAREWELL, releasing).await, Ok(Ok(()))) {
@@ -193,10 +199,6 @@ impl Monitor {
             return Ok(false);
         };
         let now = Utc::now().timestamp_millis();
-        let mut held = match self.held.take() {
-            Some(held) if held.lease == lease => held,
-            _ => Held::load(&self.setting, lease, now).await?,
-        };
         // Before the panes: what lies below these offsets does not change any more.
         let topics = &self.setting.topics;
         let partitions = match self.setting.counted {
@@ -205,6 +207,10 @@ impl Monitor {
                 asked.map_err(MonitorError::Kafka)?
             }
             Counted::Written => store.written_offsets(topics).await?,
+        };
+        let mut held = match self.held.take() {
+            Some(held) if held.lease == lease => held,
+            _ => Held::load(&self.setting, lease, now).await?,
         };
         let committed: Vec<(TopicPartition, i64)> = partitions
             .iter()
@@ -263,10 +269,13 @@ impl Monitor {
             drift,
             alerts,
             labels,
+            annotate,
             ..
         } = &self.setting;
         store.trim_watched(before(drift.retention_days)).await?;
         store.trim_alerts(before(alerts.retention_days)).await?;
+        let queued = before(annotate.retention_days);
+        store.trim_annotations(queued, annotate.most_open).await?;
         store.trim_labels(before(labels.retention_days)).await
     }
 
@@ -339,6 +348,9 @@ impl Monitor {
                 .iter()
                 .map(|event| kept_alerts::notice(event, &receivers));
             step.notices.extend(told);
+        }
+        if let Some(annotating) = &mut held.annotating {
+            annotating.step(&mut step, now);
         }
         Ok(step)
     }

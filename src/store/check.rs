@@ -13,7 +13,7 @@ use super::{Store, StoreError};
 const OLDEST: i32 = 140_000;
 
 /// What each table must allow us.
-const RIGHTS: [(&str, &[&str]); 24] = [
+const RIGHTS: [(&str, &[&str]); 26] = [
     ("models", &["SELECT", "INSERT", "UPDATE"]),
     ("partition_epochs", &["SELECT", "INSERT", "UPDATE"]),
     ("predictions", &["SELECT", "INSERT", "DELETE"]),
@@ -36,6 +36,11 @@ const RIGHTS: [(&str, &[&str]); 24] = [
         &["SELECT", "INSERT", "UPDATE", "DELETE"],
     ),
     ("rejected_labels", &["SELECT", "INSERT", "DELETE"]),
+    (
+        "annotation_queue",
+        &["SELECT", "INSERT", "UPDATE", "DELETE"],
+    ),
+    ("annotation_pace", &["SELECT", "INSERT", "UPDATE"]),
     ("alert_series", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("alert_cells", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("alerts", &["SELECT", "INSERT", "UPDATE", "DELETE"]),

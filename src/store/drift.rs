@@ -9,7 +9,9 @@ use sqlx::PgConnection;
 use super::epochs::{columns, partition};
 use super::labelled::{self, KeptMeasure, LabelledMessage};
 use super::panes::{self, KeptPane};
-use super::{AlertStep, KeptNotice, Lease, Store, StoreError, leases, notices};
+use super::{
+    AlertStep, KeptNotice, KeptPick, Lease, Store, StoreError, annotations, leases, notices,
+};
 use crate::record::{Origin, TopicPartition};
 
 /// A closed window.
@@ -60,6 +62,10 @@ pub struct Watched {
     pub labelled: Vec<LabelledMessage>,
     /// What labels say of closed windows, these ones included.
     pub measures: Vec<KeptMeasure>,
+    /// Messages that people are to be asked about.
+    pub picks: Vec<KeptPick>,
+    /// How fast they are picked from now on, where that has changed.
+    pub pace: Option<Value>,
 }
 
 impl Watched {
@@ -71,6 +77,8 @@ impl Watched {
             && self.windows.is_empty()
             && self.labelled.is_empty()
             && self.alerts.is_empty()
+            && self.picks.is_empty()
+            && self.pace.is_none()
     }
 }
 
@@ -203,6 +211,10 @@ impl Store {
         notices::write(&mut transaction, &step.notices).await?;
         labelled::reckoned(&mut transaction, &step.labelled).await?;
         labelled::measure(&mut transaction, &step.measures).await?;
+        annotations::enqueue(&mut transaction, &step.picks).await?;
+        if let Some(pace) = &step.pace {
+            annotations::keep_pace(&mut transaction, pace).await?;
+        }
         transaction.commit().await?;
         Ok(true)
     }

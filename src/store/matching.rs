@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use super::epochs::{columns, partition};
 use super::labels::{RejectedLabel, forget, reject};
-use super::{Lease, Store, StoreError, leases};
+use super::{Lease, Store, StoreError, annotations, leases};
 use crate::labels::consensus::{Vote, consensus};
 use crate::labels::{LabelFault, Sampling, canonical};
 use crate::record::{Origin, TopicPartition};
@@ -60,6 +60,7 @@ impl Store {
             };
             settle(&mut transaction, label.id, name, &found.origin).await?;
             keep_message(&mut transaction, label.id, found).await?;
+            annotations::settle(&mut transaction, &found.origin).await?;
             messages.insert(found.origin.clone());
             done.found += 1;
         }
@@ -175,6 +176,7 @@ fn unknown(label: &Tried, found: &Found) -> RejectedLabel {
     }
 }
 
+/// Notes which message a label is about. How that was chosen is the queue's to say, if it is of the queue.
 async fn settle(
     connection: &mut PgConnection,
     id: i64,
@@ -182,7 +184,10 @@ async fn settle(
     origin: &Origin,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        r#"UPDATE labels SET matched = true, label = $2, topic = $3, "partition" = $4, "offset" = $5 WHERE id = $1"#,
+        r#"UPDATE labels SET matched = true, label = $2, topic = $3, "partition" = $4, "offset" = $5,
+                  sampling = coalesce((SELECT q.sampling FROM annotation_queue q
+                                        WHERE q.topic = $3 AND q."partition" = $4 AND q."offset" = $5), sampling)
+            WHERE id = $1"#,
         id,
         name,
         &*origin.topic,
@@ -203,10 +208,13 @@ async fn keep_message(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         r#"INSERT INTO labelled_messages (topic, "partition", "offset", first_label, event_time, labelled_at, model, annotators,
-                  confidence, predicted, probabilities, sampling, message_id, source, subject, language, text)
+                  confidence, predicted, probabilities, sampling, message_id, source, subject, language, text, author_sha256, inclusion)
            SELECT topic, "partition", "offset", $5,
                   date_trunc('milliseconds', CASE WHEN event_time > kafka_time + interval '5 minutes' THEN kafka_time ELSE event_time END),
-                  now(), model, 0, confidence, label, probabilities, 'uncertain', message_id, source, subject, language, text
+                  now(), model, 0, confidence, label, probabilities, 'uncertain', message_id, source, subject, language, text,
+                  sha256(convert_to(author, 'UTF8')),
+                  (SELECT 1 - (1 - q.random) * (1 - q.uncertain) FROM annotation_queue q
+                    WHERE q.topic = $1 AND q."partition" = $2 AND q."offset" = $3)
              FROM predictions
             WHERE topic = $1 AND "partition" = $2 AND "offset" = $3 AND kafka_time = $4 AND model = $6
            ON CONFLICT DO NOTHING"#,

@@ -6,6 +6,7 @@
 pub mod config;
 
 mod alerts;
+mod annotations;
 mod bundles;
 mod check;
 mod clean;
@@ -35,6 +36,7 @@ mod rollups;
 mod schema;
 mod serving;
 mod slices;
+mod submitted;
 mod write;
 
 use std::collections::HashMap;
@@ -49,6 +51,7 @@ use sqlx::{Connection, Executor};
 use tokio::sync::RwLock;
 
 pub use alerts::{AlertStep, KeptAlert, KeptCell, KeptKey, KeptSeries, PastAlert, kept_name};
+pub use annotations::{Asked, KeptPick};
 pub use bundles::{BundleLock, Unreferenced};
 pub use check::Findings;
 pub use counts::Counts;
@@ -69,6 +72,7 @@ pub use registry::{Alias, AliasOf, Import, Imported, RegisteredModel};
 pub use repair::Recount;
 pub use rollups::PastHour;
 pub use serving::Serving;
+pub use submitted::{PickedLabel, Submitted};
 
 use config::{StoreConfig, TextStorage};
 use days::Window;

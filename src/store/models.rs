@@ -30,6 +30,18 @@ impl Store {
         )
     }
 
+    /// Which kind of answer a model gives, by its number, if it is known.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn problem_by_id(&self, id: i32) -> Result<Option<Problem>, StoreError> {
+        let name = sqlx::query_scalar!("SELECT problem FROM models WHERE id = $1", id)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(name.map(|name| problem(&name)))
+    }
+
     /// The number of a model, registered at first sight.
     ///
     /// # Errors

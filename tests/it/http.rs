@@ -5,6 +5,8 @@
     reason = "in a test, a panic with its line is the report"
 )]
 
+use secrecy::SecretString;
+use tidewatch::config::Config;
 use tidewatch::health::{Health, Part};
 use tidewatch::http;
 use tidewatch::metrics::Metrics;
@@ -23,10 +25,25 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::with_token("").await
+    }
+
+    /// With a token for the routes of annotators; their desk has no database.
+    async fn with_token(token: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (health, metrics, stop) = (Health::new(), Metrics::new(), CancellationToken::new());
-        let served = http::serve(listener, health.clone(), metrics.clone(), stop.clone());
+        let mut config = Config::load(None).unwrap();
+        config.http.token = SecretString::from(token);
+        let access = http::Access::of(&config.http, address);
+        let desk = http::Desk::new(access, &config.labels.fields, 15);
+        let served = http::serve(
+            listener,
+            health.clone(),
+            metrics.clone(),
+            desk,
+            stop.clone(),
+        );
         Self {
             address,
             health,
@@ -38,9 +55,17 @@ impl Server {
 
     /// The status, the head and the body of an answer.
     async fn get(&self, path: &str) -> (u16, String, String) {
+        self.ask(&format!("GET {path}"), "Host: localhost", "")
+            .await
+    }
+
+    /// The same of any request with these headers.
+    async fn ask(&self, asked: &str, headers: &str, body: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let request = format!(
+            "{asked} HTTP/1.1\r\n{headers}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -102,4 +127,28 @@ async fn the_server_ends_when_it_is_told_to() {
     server.stop.cancel();
     server.task.await.unwrap().unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn the_routes_of_annotators_want_the_token_before_anything_else() {
+    let server = Server::with_token("0123456789abcdef").await;
+    let token = "Host: elsewhere\r\nContent-Type: application/json\r\nAuthorization: Bearer 0123456789abcdef";
+    for asked in [
+        "GET /v1/annotations",
+        "POST /v1/labels",
+        "POST /v1/annotations/skip",
+    ] {
+        let (status, _, body) = server.ask(asked, "Host: localhost", "{").await;
+        assert_eq!(status, 401, "{asked}");
+        assert!(body.contains("Authorization"), "{body}");
+        // Admitted, and told that there is no database yet.
+        let (status, _, body) = server.ask(asked, token, "").await;
+        assert_eq!(status, 503, "{asked}: {body}");
+    }
+    assert_eq!(server.get("/metrics").await.0, 200, "as ever");
+    // Without a token, by this machine's own names alone.
+    let server = Server::start().await;
+    assert_eq!(server.get("/v1/annotations").await.0, 503);
+    let elsewhere = server.ask("GET /v1/annotations", "Host: elsewhere", "");
+    assert_eq!(elsewhere.await.0, 403);
 }

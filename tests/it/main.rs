@@ -4,6 +4,7 @@
 //! `KAFKA_BOOTSTRAP` and `DATABASE_URL`. Each test makes its own topics and its own database.
 
 mod alerts;
+mod annotate;
 mod bench;
 mod check;
 mod compare;

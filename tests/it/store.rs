@@ -6,6 +6,7 @@
 )]
 
 mod alerting;
+mod annotating;
 mod checking;
 mod claiming;
 mod contents;

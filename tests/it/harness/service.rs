@@ -201,6 +201,15 @@ impl Service {
 
     /// Status and body of a GET on its HTTP address; `None` while it does not answer.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        self.ask(&format!("GET {path}"), "")
+    }
+
+    /// Status and body of a POST of JSON on its HTTP address; `None` while it does not answer.
+    pub fn post(&self, path: &str, body: &serde_json::Value) -> Option<(u16, String)> {
+        self.ask(&format!("POST {path}"), &body.to_string())
+    }
+
+    fn ask(&self, asked: &str, body: &str) -> Option<(u16, String)> {
         let mut stream =
             TcpStream::connect_timeout(&self.address()?, Duration::from_secs(2)).ok()?;
         stream
@@ -208,7 +217,9 @@ impl Service {
             .ok()?;
         write!(
             stream,
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            "{asked} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
         )
         .ok()?;
         let mut answer = String::new();

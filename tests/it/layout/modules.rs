@@ -7,8 +7,9 @@ use super::rules::RULES;
 use super::{files, is_word, root};
 
 /// The configuration may use other modules' sections, and nothing else of them.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "alerts::config",
+    "annotate::config",
     "compare::config",
     "drift::config",
     "gate::config",

@@ -144,6 +144,7 @@ pub(super) const RULES: &[Rule] = &[
             "labels",
             "drift",
             "alerts",
+            "annotate",
             "model",
             "store",
             "notify",
@@ -156,8 +157,8 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         module: "http",
-        may_use: &["health", "metrics", "store"],
-        because: "probes look on and must not reach into the stages",
+        may_use: &["health", "metrics", "record", "labels", "store"],
+        because: "probes look on, annotators write to Postgres alone, and neither may reach into the stages",
     },
     Rule {
         module: "train",

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row};
+use tidewatch::labels::Sampling;
 use tidewatch::record::Outcome;
 use tidewatch::store::{Change, Import, Swap};
 
@@ -32,6 +33,7 @@ async fn filled() -> Fixture {
     super::watching::judge_a_window(&fixture).await;
     super::labelling::label_a_message(&fixture).await;
     promote_the_model(&fixture).await;
+    super::annotating::ask(&fixture, &[1, 2], Sampling::Random).await;
     fixture
 }
 

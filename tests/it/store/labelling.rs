@@ -7,7 +7,7 @@ use super::*;
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn label(message: Reference, annotator: &str, label: &str) -> Label {
+pub(super) fn label(message: Reference, annotator: &str, label: &str) -> Label {
     Label {
         message,
         label: label.into(),
@@ -17,24 +17,24 @@ fn label(message: Reference, annotator: &str, label: &str) -> Label {
     }
 }
 
-fn place(offset: i64) -> Reference {
+pub(super) fn place(offset: i64) -> Reference {
     Reference::Place(raw(0, offset).origin)
 }
 
-fn id(offset: i64) -> Reference {
+pub(super) fn id(offset: i64) -> Reference {
     Reference::Id {
         id: format!("id-{offset}"),
         topic: None,
     }
 }
 
-async fn lease(fixture: &Fixture) -> Lease {
+pub(super) async fn lease(fixture: &Fixture) -> Lease {
     let lease = fixture.store.lease("drift", "one", LONG).await.unwrap();
     lease.unwrap()
 }
 
 /// Everything that waits is tried again at once.
-async fn matched(fixture: &Fixture, committed: i64) -> tidewatch::store::Matched {
+pub(super) async fn matched(fixture: &Fixture, committed: i64) -> tidewatch::store::Matched {
     sqlx::query("UPDATE labels SET tried_at = NULL WHERE NOT matched")
         .execute(&fixture.pool)
         .await
@@ -45,11 +45,11 @@ async fn matched(fixture: &Fixture, committed: i64) -> tidewatch::store::Matched
     done.unwrap().unwrap()
 }
 
-async fn pending(fixture: &Fixture) -> Vec<LabelledMessage> {
+pub(super) async fn pending(fixture: &Fixture) -> Vec<LabelledMessage> {
     fixture.store.pending_labelled(100).await.unwrap()
 }
 
-async fn write(fixture: &Fixture, offsets: std::ops::Range<i64>) {
+pub(super) async fn write(fixture: &Fixture, offsets: std::ops::Range<i64>) {
     let epochs = fixture.claim(&[0]).await;
     let chunk = chunk(messages(offsets));
     fixture.store.write_chunk(&chunk, &epochs).await.unwrap();
