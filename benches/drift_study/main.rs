@@ -70,7 +70,7 @@ pub struct MeasureArgs {
     #[arg(long)]
     pub quick: bool,
     /// Divisions into baseline and windows over which the false alarms are averaged
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=20_000), default_value = "500", default_value_if("quick", "true", "4"))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=20_000), default_value = "300", default_value_if("quick", "true", "4"))]
     pub splits: u64,
     /// Seed of the first division; each next one has the next number
     #[arg(long, value_name = "N", default_value = "1000")]
