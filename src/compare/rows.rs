@@ -26,7 +26,7 @@ pub struct Labelled {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// A line that gives no text.
+    /// A line that gives no text, or lacks a field that was named.
     Malformed,
     /// Nobody gave it a label, or as many people another.
     NoLabel,
@@ -45,7 +45,7 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Malformed => "lines without a text",
+            Self::Malformed => "lines that could not be used",
             Self::NoLabel => "without a label",
             Self::OtherLabel => "with a label that is none of the models'",
             Self::NoText => "without a kept text",
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(found.rows.len(), 1);
         assert_eq!(
             found.left_out.to_string(),
-            "3 lines without a text, 1 without a label"
+            "3 lines that could not be used, 1 without a label"
         );
         assert_eq!(LeftOut::default().to_string(), "nothing was left out");
     }

@@ -234,7 +234,8 @@ fn lines_that_cannot_be_used_are_counted_by_their_reason() {
     assert_eq!(output.status.code(), Some(4), "{}", string(&output.stderr));
     let said = string(&output.stdout);
     assert!(said.contains("On the fixed set: 60 texts"), "{said}");
-    let counted = "Left out: 2 lines without a text, 1 without a label, 2 with a label that is none of the models'";
+    let counted =
+        "Left out: 3 lines that could not be used, 2 with a label that is none of the models'";
     assert!(said.contains(counted), "{said}");
     assert!(
         string(&output.stderr).contains("mixed.jsonl:65"),
