@@ -62,10 +62,10 @@ async fn two_annotators_are_given_different_messages_and_each_its_own_again() {
     assert_eq!(claimed(&fixture, "bob", 3).await, [4, 6]);
     assert_eq!(claimed(&fixture, "ann", 3).await, [0, 2]);
     assert_eq!(claimed(&fixture, "", 3).await, [] as [i64; 0]);
-    let skipped = fixture.store.skip_annotation(&raw(0, 4).origin, "bob");
-    assert!(skipped.await.unwrap());
-    let again = fixture.store.skip_annotation(&raw(0, 4).origin, "bob");
-    assert!(!again.await.unwrap(), "it waits no more");
+    let fourth = raw(0, 4).origin;
+    let skip = || fixture.store.skip_annotation(&fourth, "bob");
+    assert!(skip().await.unwrap());
+    assert!(!skip().await.unwrap(), "it waits no more");
     let labelled = submit(&fixture, label(place(6), "bob", "neutral")).await;
     assert_eq!(labelled, ACCEPTED);
     assert_eq!(claimed(&fixture, "bob", 3).await, [] as [i64; 0]);
