@@ -1,5 +1,6 @@
 //! Why the registry refuses something. Each message is one sentence that says what to do.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -26,16 +27,14 @@ pub enum RegistryError {
     },
     /// It gives other labels than the champion, or in another order.
     #[error(
-        "the model {version} gives the labels {labels:?} ({problem}), and the champion {champion} gives {champion_labels:?} \
-         ({champion_problem}): results would change their meaning, so train it on the same labels in the same order"
+        "the model {version} gives the labels {meaning}, and the champion {champion} gives {expected}: results would change \
+         their meaning, so train it on the same labels in the same order"
     )]
     OtherLabels {
         version: String,
-        labels: Vec<String>,
-        problem: &'static str,
+        meaning: Box<Meaning>,
         champion: String,
-        champion_labels: Vec<String>,
-        champion_problem: &'static str,
+        expected: Box<Meaning>,
     },
     /// It failed in the process that tried it.
     #[error("the model {version} was tried in a process of its own and {what}; it is not imported")]
@@ -104,5 +103,19 @@ impl RegistryError {
             | Self::Busy { .. } => false,
             Self::Store(error) => !error.is_retryable(),
         }
+    }
+}
+
+/// What a model's outputs mean.
+#[derive(Debug)]
+pub struct Meaning {
+    pub(super) labels: Vec<String>,
+    /// Whether one of them holds or several may, in words.
+    pub(super) problem: &'static str,
+}
+
+impl fmt::Display for Meaning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ({})", self.labels, self.problem)
     }
 }

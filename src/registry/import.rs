@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::shelf::{blocking, is_version, require_version};
 use super::trial::Passed;
-use super::{Registry, RegistryError};
+use super::{Meaning, Registry, RegistryError};
 use crate::fault;
 use crate::model::manifest::{Bundle, MANIFEST_FILE};
 use crate::record::Problem;
@@ -114,11 +114,15 @@ impl Registry {
         }
         Err(RegistryError::OtherLabels {
             version: bundle.version.clone(),
-            labels,
-            problem: in_words(bundle.manifest.problem),
+            meaning: Box::new(Meaning {
+                labels,
+                problem: in_words(bundle.manifest.problem),
+            }),
             champion: version,
-            champion_labels: champion.labels,
-            champion_problem: in_words(champion.problem),
+            expected: Box::new(Meaning {
+                labels: champion.labels,
+                problem: in_words(champion.problem),
+            }),
         })
     }
 

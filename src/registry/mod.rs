@@ -17,7 +17,7 @@ mod shelf;
 
 use std::path::PathBuf;
 
-pub use error::RegistryError;
+pub use error::{Meaning, RegistryError};
 pub use gc::{Sweep, Swept};
 pub use import::{Order, Taken};
 

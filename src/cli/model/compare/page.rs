@@ -260,7 +260,7 @@ mod tests {
         let example = |index: usize| Example {
             truth: index % 2,
             champion: vec![0.6, 0.4],
-            candidate: if index % 2 == 0 {
+            candidate: if index.is_multiple_of(2) {
                 vec![0.99, 0.01]
             } else {
                 vec![0.01, 0.99]
