@@ -19,6 +19,7 @@ use crate::model::config::ModelConfig;
 use crate::notify::config::{self as notify, Webhook};
 use crate::pipeline::config::{BatchConfig, InputConfig, KafkaConfig, OutputConfig};
 use crate::registry::config::RegistryConfig;
+use crate::retrain::config::RetrainConfig;
 use crate::store::config::StoreConfig;
 
 /// All defaults, commented: the text of `config/default.toml`.
@@ -55,6 +56,7 @@ pub struct Config {
     pub gate: GateConfig,
     pub held_out: HeldOutConfig,
     pub annotate: AnnotateConfig,
+    pub retrain: RetrainConfig,
     pub http: HttpConfig,
     pub log: LogConfig,
 }
@@ -110,6 +112,7 @@ impl Config {
         self.held_out.check()?;
         self.annotate.check()?;
         self.http.check()?;
+        self.retrain.check()?;
         self.log.check()?;
         if self.input.is_empty() {
             return Err("there is no [[input]]: name at least one topic to read".to_owned());
@@ -258,6 +261,10 @@ mod tests {
             ("[held_out]\nformat = 'xlsx'", "[held_out] format"),
             ("[annotate]\nexploration = 0.0", "exploration"),
             ("[http]\ntoken = 'short'", "16 characters"),
+            ("[retrain]\nmin_rows = 0", "min_rows"),
+            ("[retrain.runner]\ncommand = []", "names no program"),
+            ("[retrain.dataset]\nheld_out = 0.7", "held_out"),
+            ("[[retrain.base.data]]\npath = 'x'", "format"),
             ("not toml", "TOML"),
         ];
         for (text, words) in faults {

@@ -34,6 +34,7 @@ pub mod record;
 pub mod refusal;
 pub mod registry;
 pub mod reminder;
+pub mod renewal;
 pub mod repair;
 pub mod replay;
 pub mod retrain;

@@ -15,7 +15,7 @@ use crate::labels::LabelFault;
 use crate::record::{DeadReason, TopicPartition};
 pub use declare::{By, Label};
 use declare::{Declarations, metrics};
-pub use labels::{Abandoned, Stage, SwapEnd, Target};
+pub use labels::{Abandoned, Stage, SwapEnd, Target, TrainingEnd};
 
 /// From a millisecond, what a small batch takes, to a minute, when something is wrong.
 const SECONDS: &[f64] = &[
@@ -123,6 +123,13 @@ metrics! {
     annotations_given: IntCounter = "annotations_given_total";
     /// Labels given by HTTP, by outcome (accepted, duplicate, rejected).
     labels_submitted: IntCounterVec = "labels_submitted_total" by ["outcome"];
+
+    /// Trainings that this process has run, by end (done, stopped, failed).
+    trainings: By<TrainingEnd, IntCounter> = "trainings_total" by ["end"];
+    /// 1 while this process runs a training, else 0.
+    training_running: IntGauge = "training_running";
+    /// Share of its steps that the training of this process has done.
+    training_progress: Gauge = "training_progress";
 
     /// 1 while /readyz says that the service is ready, else 0.
     ready: IntGauge = "ready";

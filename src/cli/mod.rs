@@ -15,6 +15,7 @@ mod model;
 mod pace;
 mod replay;
 mod replay_progress;
+mod retrain;
 mod run;
 mod score;
 mod signals;
@@ -54,6 +55,8 @@ enum Command {
     #[command(subcommand)]
     Model(model::ModelCommand),
     #[command(subcommand)]
+    Retrain(retrain::RetrainCommand),
+    #[command(subcommand)]
     Drift(drift::DriftCommand),
     #[command(subcommand)]
     Alerts(alerts::AlertsCommand),
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Score(args) => score::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Model(command) => model::run(command),
+        Command::Retrain(command) => retrain::run(command),
         Command::Drift(command) => drift::run(command),
         Command::Alerts(command) => alerts::run(command),
         Command::Annotate(command) => annotate::run(command),

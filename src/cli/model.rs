@@ -7,7 +7,7 @@ mod import;
 mod list;
 mod probe;
 mod promote;
-mod registry;
+pub(super) mod registry;
 mod show;
 mod verify;
 
@@ -91,7 +91,7 @@ impl DeviceArgs {
 }
 
 /// Logs for commands that say what failed in one sentence at the end; `RUST_LOG` shows more.
-pub(super) fn log_sparingly() {
+pub(in crate::cli) fn log_sparingly() {
     log::start(&LogConfig {
         level: "warn,onnxruntime=off".to_owned(),
         format: LogFormat::Pretty,

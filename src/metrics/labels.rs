@@ -49,6 +49,29 @@ impl Label for SwapEnd {
     }
 }
 
+/// How a training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrainingEnd {
+    /// There is a candidate.
+    Done,
+    /// It was stopped, and can go on.
+    Stopped,
+    /// There is no candidate.
+    Failed,
+}
+
+impl Label for TrainingEnd {
+    const ALL: &'static [Self] = &[Self::Done, Self::Stopped, Self::Failed];
+
+    fn value(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Whose unavailability makes us try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {

@@ -13,7 +13,7 @@ use super::{Store, StoreError};
 const OLDEST: i32 = 140_000;
 
 /// What each table must allow us.
-const RIGHTS: [(&str, &[&str]); 26] = [
+const RIGHTS: [(&str, &[&str]); 27] = [
     ("models", &["SELECT", "INSERT", "UPDATE"]),
     ("partition_epochs", &["SELECT", "INSERT", "UPDATE"]),
     ("predictions", &["SELECT", "INSERT", "DELETE"]),
@@ -49,6 +49,7 @@ const RIGHTS: [(&str, &[&str]); 26] = [
     ("model_aliases", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("deployments", &["SELECT", "INSERT"]),
     ("serving", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("training_runs", &["SELECT", "INSERT", "UPDATE"]),
 ];
 
 /// What [`Store::check`] has found.

@@ -25,6 +25,7 @@ mod poison;
 mod pressure;
 mod recovery;
 mod registry;
+mod renewal;
 mod replay;
 mod runner;
 mod score;

@@ -34,7 +34,7 @@ impl WhyArgs {
 }
 
 /// Loads the config, opens the database, and does something there.
-pub(super) fn with_store<T>(
+pub(in crate::cli) fn with_store<T>(
     args: &ConfigArgs,
     work: impl AsyncFnOnce(Config, Store) -> Result<T, RegistryError>,
 ) -> anyhow::Result<T> {
@@ -71,7 +71,7 @@ fn in_order(error: RegistryError) -> anyhow::Error {
 }
 
 /// So much of a version as people need to know it by.
-pub(super) fn short(version: &str) -> &str {
+pub(in crate::cli) fn short(version: &str) -> &str {
     version.get(..12).unwrap_or(version)
 }
 
@@ -79,6 +79,6 @@ pub(super) fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-pub(super) fn time(time: DateTime<Utc>) -> String {
+pub(in crate::cli) fn time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -53,6 +53,32 @@ pub enum LeftOut {
 }
 
 impl LeftOut {
+    /// Why, for people.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::NoText => "without a text",
+            Self::NoLabel => "without a label",
+            Self::Tie => "with as many labels of two kinds",
+            Self::LowAgreement => "on which too few agree",
+            Self::UnknownLabel => "with a label that the model does not have",
+            Self::CopyOfHeldOut => "that validate or are held out elsewhere",
+            Self::CopyOfBase => "that the first training was on",
+            Self::Copy => "that are copies",
+            Self::Contradicted => "that are copies with the rarer label",
+            Self::Contradicting => "whose copies have other labels",
+            Self::AuthorCap => "beyond what one author may have",
+            Self::SourceCap => "beyond what one source may have",
+            Self::RowCap => "beyond max_rows",
+            Self::BaseUnusable => "of the base without a text or a known class",
+            Self::BaseCopyOfHeldOut => "of the base that validate or are held out",
+            Self::BaseCopy => "of the base that are copies",
+            Self::BaseContradicting => "of the base whose copies have other labels",
+            Self::BaseCopyOfFeedback => "of the base that were labelled in the feed",
+            Self::BaseNotDrawn => "of the base that were not drawn",
+        }
+    }
+
     /// Whether it is of a base row.
     #[must_use]
     pub fn is_base(self) -> bool {

@@ -65,8 +65,10 @@ pub(super) const FINETUNE: &str = "tidewatch-finetune";
 
 impl Default for RunnerConfig {
     fn default() -> Self {
+        // The data's folder is said, since TIDEWATCH_DATA may name another one.
         let command = [
-            FINETUNE, "--recipe", "{recipe}", "--out", "{bundle}", "--resume", "--json",
+            FINETUNE, "--recipe", "{recipe}", "--data", "{folder}", "--out", "{bundle}",
+            "--resume", "--json",
         ];
         Self {
             command: command.map(str::to_owned).to_vec(),
@@ -220,6 +222,8 @@ mod tests {
             [
                 "--recipe",
                 "/work/a b.toml",
+                "--data",
+                "/work",
                 "--out",
                 "/work/model",
                 "--resume",

@@ -7,7 +7,7 @@ use super::rules::RULES;
 use super::{files, is_word, root};
 
 /// The configuration may use other modules' sections, and nothing else of them.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "alerts::config",
     "annotate::config",
     "compare::config",
@@ -20,6 +20,7 @@ const SECTIONS: [&str; 13] = [
     "notify::config",
     "pipeline::config",
     "registry::config",
+    "retrain::config",
     "store::config",
 ];
 

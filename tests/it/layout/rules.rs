@@ -210,6 +210,22 @@ pub(super) const RULES: &[Rule] = &[
         because: "when to train and on what is decided by what is passed in; a training is a process, so that any command can be one",
     },
     Rule {
+        module: "renewal",
+        may_use: &[
+            "durable",
+            "drift",
+            "model",
+            "posts",
+            "compare::config",
+            "train",
+            "store",
+            "metrics",
+            "registry",
+            "retrain",
+        ],
+        because: "it joins labels, training and registry for whoever asks for a training, on the command line or by duty",
+    },
+    Rule {
         module: "replay",
         may_use: &["clock", "refusal", "reminder"],
         because: "feeding a topic must work against any deployment, also where nothing else of this runs",

@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Row};
 use tidewatch::labels::Sampling;
 use tidewatch::record::Outcome;
-use tidewatch::store::{Change, Import, Swap};
+use tidewatch::store::{Change, Import, NewTraining, Swap};
 
 use super::{Fixture, chunk, dead, messages, model};
 
@@ -34,7 +34,23 @@ async fn filled() -> Fixture {
     super::labelling::label_a_message(&fixture).await;
     promote_the_model(&fixture).await;
     super::annotating::ask(&fixture, &[1, 2], Sampling::Random).await;
+    train_a_model(&fixture).await;
     fixture
+}
+
+/// A training is under way.
+async fn train_a_model(fixture: &Fixture) {
+    let lock = fixture.store.lock_training().await.unwrap().unwrap();
+    let new = NewTraining {
+        fingerprint: "f",
+        cause: json!({"cause": "labels", "new": 5}),
+        champion: Some("m1"),
+        reasons: &["there are 5 new labels".to_owned()],
+        dataset: json!({}),
+        by: "me",
+    };
+    let begun = fixture.store.begin_training(&lock, &new).await;
+    assert!(begun.unwrap().is_some());
 }
 
 /// The model has been imported, is champion, and is loaded by an instance.
