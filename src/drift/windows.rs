@@ -71,7 +71,7 @@ pub struct Assembly {
 #[derive(Debug, Clone, PartialEq)]
 struct Held {
     reading: Reading,
-    /// [`Assembly::restore`] could not tell that it is not in a closed window: a snapshot has to hold it.
+    /// It came from a snapshot, and nobody else may have it: the next one has to hold it, too.
     loose: bool,
 }
 
@@ -141,9 +141,11 @@ impl Assembly {
         };
         // One that came late and waits because a partition was heard of anew would be taken for an open one.
         let passed = |place: &Place| self.left.as_ref().is_some_and(|left| place <= left);
+        // One that came late would be taken for one of a closed window.
+        let behind = |place: &Place| self.closed.as_ref().is_some_and(|closed| place <= closed);
         Snapshot {
             pending: kept(&self.pending, &passed),
-            open: kept(&self.open, &|_| false),
+            open: kept(&self.open, &behind),
             closed: self.closed.clone(),
             left: self.left.clone(),
             late: self.late,
@@ -186,11 +188,13 @@ impl Assembly {
 
     /// Takes a reading in; `now` is the time of its arrival.
     pub fn push(&mut self, origin: Origin, reading: Reading, now: i64) {
-        self.heard
-            .hear(&origin.topic_partition(), reading.time, now);
-        let place = (reading.time, origin);
-        let loose = self.closed.as_ref().is_some_and(|closed| place <= *closed);
-        self.pending.insert(place, Held { reading, loose });
+        let time = reading.time;
+        self.heard.hear(&origin.topic_partition(), time, now);
+        let held = Held {
+            reading,
+            loose: false,
+        };
+        self.pending.insert((time, origin), held);
     }
 
     /// Closes every window that is complete at the time `now`.
