@@ -78,7 +78,7 @@ pub(super) fn run(args: &ImportArgs) -> anyhow::Result<End> {
             "loads and scores in {:.1} s on {}",
             passed.seconds, passed.device
         ),
-        None => "was there already".to_owned(),
+        None => "was imported before".to_owned(),
     };
     let alias = alias.map_or_else(String::new, |alias| format!(", {}", alias.name()));
     eprintln!(

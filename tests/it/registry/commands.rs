@@ -39,7 +39,7 @@ async fn a_model_comes_in_serves_is_replaced_and_comes_back() {
         let version = text(&output.stdout);
         assert!(versions.contains(&version.trim().to_owned()));
         let again = text(&run(&["import", path, "--alias", "candidate"]).stderr);
-        assert!(again.contains("was there already"), "{again}");
+        assert!(again.contains("was imported before"), "{again}");
     }
     run(&["promote", &versions[0][..8], "--reason", "the first"]);
     run(&["promote", "candidate", "--reason", "better", "--by", "ann"]);
@@ -50,7 +50,14 @@ async fn a_model_comes_in_serves_is_replaced_and_comes_back() {
 
     let said = text(&run(&["rollback"]).stderr);
     assert!(said.contains("is the champion again"), "{said}");
+    let model = fixture.store.registered(&versions[0]).await.unwrap();
+    fixture
+        .store
+        .serving("an instance", model.unwrap().id)
+        .await
+        .unwrap();
     let listed = text(&run(&["list"]).stdout);
+    assert!(listed.contains("loaded by an instance since"), "{listed}");
     let line = listed
         .lines()
         .find(|line| line.starts_with(&versions[0][..12]));
