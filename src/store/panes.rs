@@ -20,6 +20,27 @@ pub struct KeptPane {
     pub payload: Vec<u8>,
 }
 
+/// A pane as the tables hold it.
+struct Row {
+    topic: String,
+    number: i32,
+    first_offset: i64,
+    next_offset: i64,
+    model: i32,
+    payload: Vec<u8>,
+}
+
+impl From<Row> for KeptPane {
+    fn from(row: Row) -> Self {
+        Self {
+            partition: partition(&row.topic, row.number),
+            offsets: row.first_offset..row.next_offset,
+            model: row.model,
+            payload: row.payload,
+        }
+    }
+}
+
 impl KeptPane {
     /// Where its message with this offset stands.
     #[must_use]
@@ -39,21 +60,14 @@ impl Store {
     ///
     /// The database does not answer.
     pub async fn held_panes(&self) -> Result<Vec<KeptPane>, StoreError> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            Row,
             r#"SELECT topic, "partition" AS number, first_offset, next_offset, model, payload
                  FROM drift_held ORDER BY topic, "partition", first_offset"#
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| KeptPane {
-                partition: partition(&row.topic, row.number),
-                offsets: row.first_offset..row.next_offset,
-                model: row.model,
-                payload: row.payload,
-            })
-            .collect())
+        Ok(rows.into_iter().map(KeptPane::from).collect())
     }
 
     /// How many panes have not been counted.
@@ -164,7 +178,8 @@ pub(super) async fn below(
 ) -> Result<Vec<KeptPane>, StoreError> {
     let (topics, numbers) = columns(committed.iter().map(|(partition, _)| partition));
     let offsets: Vec<i64> = committed.iter().map(|(_, offset)| *offset).collect();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"SELECT pane.topic, pane."partition" AS number, pane.first_offset, pane.next_offset, pane.model, pane.payload
              FROM drift_panes pane
              JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS done (topic, number, committed)
@@ -179,15 +194,7 @@ pub(super) async fn below(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| KeptPane {
-            partition: partition(&row.topic, row.number),
-            offsets: row.first_offset..row.next_offset,
-            model: row.model,
-            payload: row.payload,
-        })
-        .collect())
+    Ok(rows.into_iter().map(KeptPane::from).collect())
 }
 
 /// Removes panes that have been counted, but keeps those of `held`.

@@ -194,8 +194,8 @@ mod tests {
 
     fn task() -> Task {
         Task {
-            recipe: "/work/a b.toml".into(),
-            bundle: "/work/model".into(),
+            recipe: "/srv/a b.toml".into(),
+            bundle: "/srv/model".into(),
             folder: "/work".into(),
         }
     }
@@ -221,11 +221,11 @@ mod tests {
             job.arguments,
             [
                 "--recipe",
-                "/work/a b.toml",
+                "/srv/a b.toml",
                 "--data",
                 "/work",
                 "--out",
-                "/work/model",
+                "/srv/model",
                 "--resume",
                 "--json"
             ]
