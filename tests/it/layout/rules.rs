@@ -102,7 +102,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         module: "store",
-        may_use: &["record", "labels", "fault", "metrics"],
+        may_use: &["record", "labels", "fault", "metrics", "rollout"],
         because: "SQL is written for records, whoever makes them",
     },
     Rule {

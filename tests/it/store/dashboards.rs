@@ -35,6 +35,7 @@ async fn filled() -> Fixture {
     promote_the_model(&fixture).await;
     super::annotating::ask(&fixture, &[1, 2], Sampling::Random).await;
     train_a_model(&fixture).await;
+    super::rolling::begin(&fixture).await;
     fixture
 }
 
