@@ -177,6 +177,7 @@ fn a_full_disk_is_said_and_the_state_before_it_serves() {
         .arg(program.get_program())
         .args(program.get_args())
         .current_dir(workshop.path(""))
+        .env_remove("TIDEWATCH_DATA")
         .output()
         .unwrap();
     refused(&output, 4, "training.state.partial cannot be written");
