@@ -237,6 +237,7 @@ impl Hand<'_> {
         match decision.step {
             Step::Promote => {
                 let seen = Some(rollout.champion.as_str());
+                fault::point("controller-promoting");
                 self.registry
                     .promote(&rollout.candidate, seen, &change)
                     .await?;

@@ -82,7 +82,8 @@ impl Store {
         .await?)
     }
 
-    /// The requests that no decision has answered, the earliest first.
+    /// The requests that no decision has answered, the earliest first: a launch answers one only when something has come of it, or
+    /// nothing for a reason that lasts.
     ///
     /// # Errors
     ///
@@ -90,8 +91,12 @@ impl Store {
     pub async fn open_requests(&self) -> Result<Vec<TrainingRequest>, StoreError> {
         Ok(sqlx::query_as!(
             TrainingRequest,
-            "SELECT id, asked_at AS asked, by_whom AS by, reason, forced FROM training_requests
-              WHERE answered_at IS NULL ORDER BY id LIMIT 100"
+            "SELECT r.id, r.asked_at AS asked, r.by_whom AS by, r.reason, r.forced
+               FROM training_requests r LEFT JOIN training_decisions d ON d.id = r.decision
+              WHERE r.answered_at IS NULL
+                 OR (d.action = 'launch' AND d.outcome IS NULL AND NOT d.dry_run AND d.cause->>'id' = r.id::text
+                     AND NOT EXISTS (SELECT 1 FROM training_runs t WHERE t.decision = d.id))
+              ORDER BY r.id LIMIT 100"
         )
         .fetch_all(&self.pool)
         .await?)
@@ -129,7 +134,7 @@ impl Store {
         .fetch_one(&mut *transaction)
         .await?;
         sqlx::query!(
-            "UPDATE training_requests SET answered_at = now(), decision = $2 WHERE id = ANY($1) AND answered_at IS NULL",
+            "UPDATE training_requests SET answered_at = now(), decision = $2 WHERE id = ANY($1)",
             new.answers,
             id,
         )

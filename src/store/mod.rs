@@ -44,6 +44,7 @@ mod serving;
 mod slices;
 mod submitted;
 mod training;
+mod verdicts;
 mod write;
 
 use std::collections::HashMap;

@@ -5,6 +5,10 @@
     reason = "in a test, a panic with its line is the report"
 )]
 
+mod duty;
+#[cfg(feature = "failpoints")]
+mod killed;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -13,9 +17,7 @@ use tidewatch::config::Config;
 use tidewatch::controller::{Controller, Setting};
 use tidewatch::metrics::Metrics;
 use tidewatch::rollout::policy::Stage;
-use tidewatch::store::{
-    Begun, Change, KeptDecision, NewDecision, NewTraining, RolloutOutcome, TrainingState,
-};
+use tidewatch::store::{Change, KeptDecision, RolloutOutcome, TrainingState};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -55,13 +57,12 @@ pub(crate) fn config_text(fixture: &Fixture, trigger: &str, dataset: &str, more:
     let workshop = &fixture.workshop;
     workshop.write("held-out.tsv", &held_out);
     format!(
-        "[postgres]\nurl = {:?}\n[registry]\nurl = {:?}\n\
+        "[registry]\nurl = {:?}\n\
          [retrain]\nfolder = {:?}\nmin_rows = 20\n[retrain.base]\nrecipe = {:?}\n[retrain.dataset]\n{dataset}\n\
          [retrain.runner]\ncommand = [{:?}, \"--recipe\", \"{{recipe}}\", \"--data\", \"{{folder}}\", \"--out\", \"{{bundle}}\", \
          \"--resume\", \"--json\"]\n\
          [retrain.trigger]\n{trigger}\n\
          [held_out]\nfiles = [{:?}]\nlabel_field = \"2\"\ntext_field = \"3\"\n{more}\n",
-        fixture.database.url,
         workshop.path("depot"),
         workshop.path("trainings"),
         workshop.path("recipe.toml"),
@@ -78,8 +79,9 @@ struct Running {
 
 impl Running {
     fn new(fixture: &Fixture, text: &str, instance: &str) -> Self {
+        let url = &fixture.database.url;
         let whole = format!(
-            "[[input]]\ntopic = \"posts\"\ndecoder = \"json\"\n[model]\ndevice = \"cpu\"\nthreads = 1\n{text}"
+            "[postgres]\nurl = {url:?}\n[[input]]\ntopic = \"posts\"\ndecoder = \"json\"\n[model]\ndevice = \"cpu\"\nthreads = 1\n{text}"
         );
         fixture.workshop.write("controller.toml", &whole);
         let config = Config::load(Some(&fixture.workshop.path("controller.toml"))).unwrap();
@@ -253,86 +255,6 @@ async fn of_two_controllers_one_launches_and_the_training_goes_on_when_it_dies()
         .filter(|one| one.action == "launch")
         .collect();
     assert_eq!(launches.len(), 1, "{launches:#?}");
-}
-
-#[tokio::test]
-async fn an_instance_that_has_lost_the_duty_begins_nothing_and_writes_nothing() {
-    let fixture = Fixture::new(true).await;
-    let store = &fixture.store;
-    let moment = Duration::from_millis(1);
-    let lost = store
-        .lease("controller", "one", moment)
-        .await
-        .unwrap()
-        .unwrap();
-    let mut taken = None;
-    until("the duty passes on", async || {
-        taken = store.lease("controller", "two", LONG).await.unwrap();
-        taken.is_some()
-    })
-    .await;
-    let decision = |by| NewDecision {
-        action: "launch",
-        dry_run: false,
-        champion: &fixture.champion,
-        cause: json!({}),
-        fingerprint: Some("f"),
-        reasons: json!([]),
-        sentences: json!([]),
-        situation: json!({}),
-        by,
-        answers: &[],
-    };
-    assert_eq!(
-        store
-            .record_decision(&lost, &decision("one"))
-            .await
-            .unwrap(),
-        None
-    );
-    let id = store
-        .record_decision(&taken.clone().unwrap(), &decision("two"))
-        .await
-        .unwrap()
-        .unwrap();
-    let training = |lease| NewTraining {
-        fingerprint: "f",
-        cause: json!({}),
-        champion: None,
-        reasons: &[],
-        dataset: json!({}),
-        by: "one",
-        label_mark: 0,
-        decision: Some((id, lease)),
-    };
-    let lock = store.lock_training().await.unwrap().unwrap();
-    let begun = store.begin_training(&lock, &training(&lost)).await.unwrap();
-    assert_eq!(begun, Begun::LeaseLost);
-    assert!(fixture.runs().await.is_empty());
-    let begun = store
-        .begin_training(&lock, &training(taken.as_ref().unwrap()))
-        .await
-        .unwrap();
-    let Begun::Claimed(claim) = begun else {
-        panic!("{begun:?}");
-    };
-    store
-        .end_training(claim, TrainingState::Done, Some("m"), &json!({}))
-        .await
-        .unwrap();
-    assert!(
-        !store
-            .gate_training(&lost, claim.id, "pass", &json!({}))
-            .await
-            .unwrap()
-    );
-    assert!(
-        store
-            .gate_training(taken.as_ref().unwrap(), claim.id, "fail", &json!({}))
-            .await
-            .unwrap()
-    );
-    assert_eq!(fixture.runs().await[0].verdict.as_deref(), Some("fail"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,13 +39,17 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// The champion's bundle holds its weights, or does not.
     pub(crate) async fn new(with_weights: bool) -> Self {
+        Self::on(TestDatabase::new().await, with_weights).await
+    }
+
+    /// Over a database of its own.
+    pub(crate) async fn on(database: TestDatabase, with_weights: bool) -> Self {
         let workshop = Workshop::new();
         workshop.write("train.tsv", &base(0..120));
         workshop.write("later.tsv", &base(120..160));
         let output = format!("\n[output]\ntraining_weights = {with_weights}\n");
         workshop.write("recipe.toml", &(RECIPE.to_owned() + &output));
         workshop.succeed(&["--out", "champion", "--epochs", "1"]);
-        let database = TestDatabase::new().await;
         let store = Store::connect(&StoreConfig {
             url: SecretString::from(&*database.url),
             max_connections: 4,
