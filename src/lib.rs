@@ -3,6 +3,7 @@
 //! The modules in the order in which data flows through them; each may use only what ARCHITECTURE.md
 //! allows it, which a test checks.
 
+pub mod adjustment;
 pub mod alerts;
 pub mod annotate;
 pub mod app;
@@ -14,6 +15,7 @@ pub mod compare;
 pub mod config;
 pub mod demo;
 pub mod deploy;
+pub mod derive;
 pub mod drift;
 pub mod durable;
 pub mod fault;
@@ -33,6 +35,7 @@ pub mod posts;
 pub mod record;
 pub mod refusal;
 pub mod registry;
+pub mod remedy;
 pub mod reminder;
 pub mod renewal;
 pub mod repair;

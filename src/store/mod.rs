@@ -7,6 +7,7 @@ pub mod config;
 
 mod alerts;
 mod annotations;
+mod answered;
 mod bundles;
 mod check;
 mod clean;
@@ -54,6 +55,7 @@ use tokio::sync::RwLock;
 
 pub use alerts::{AlertStep, KeptAlert, KeptCell, KeptKey, KeptSeries, PastAlert, kept_name};
 pub use annotations::{Asked, KeptPick};
+pub use answered::AnsweredMessage;
 pub use bundles::{BundleLock, Unreferenced};
 pub use check::Findings;
 pub use counts::Counts;

@@ -10,6 +10,7 @@ mod check;
 mod compare;
 mod demo;
 mod deploy;
+mod derive;
 mod drain;
 mod drift;
 mod faults;
