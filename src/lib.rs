@@ -3,6 +3,7 @@
 //! The modules in the order in which data flows through them; each may use only what ARCHITECTURE.md
 //! allows it, which a test checks.
 
+pub mod adjustment;
 pub mod alerts;
 pub mod annotate;
 pub mod app;
@@ -15,6 +16,7 @@ pub mod config;
 pub mod controller;
 pub mod demo;
 pub mod deploy;
+pub mod derive;
 pub mod drift;
 pub mod durable;
 pub mod fault;
@@ -34,6 +36,7 @@ pub mod posts;
 pub mod record;
 pub mod refusal;
 pub mod registry;
+pub mod remedy;
 pub mod reminder;
 pub mod renewal;
 pub mod repair;

@@ -197,6 +197,7 @@ fn identity(bundle: &Bundle) -> Identity {
         model_sha256: hash(MODEL_FILE),
         tokenizer_sha256: hash(TOKENIZER_FILE),
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
+        adjustment: None,
     }
 }
 

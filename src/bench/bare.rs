@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::model::backend::Backend;
 use crate::model::batch::{batches, padding_share};
 use crate::model::config::ModelConfig;
 use crate::model::manifest::Bundle;
-use crate::model::onnx::OnnxBackend;
+use crate::model::scorer;
 use crate::model::tokenizer::Tokenizer;
 use crate::pipeline::Decoder;
 use crate::pipeline::config::{BatchConfig, InputConfig};
@@ -89,7 +88,7 @@ impl Bare {
     ///
     /// The session cannot be opened, or fails.
     pub fn run(&self) -> Result<Alone, BenchError> {
-        let mut backend = OnnxBackend::open(&self.bundle, &self.config)?;
+        let mut backend = scorer::backend(&self.bundle, &self.config)?;
         if let Some(first) = self.batches.first() {
             backend.infer(first)?;
         }

@@ -1,12 +1,16 @@
 //! `tidewatch model`.
 
 mod compare;
+mod correct;
+mod derived;
+mod ensemble;
 mod gc;
 mod history;
 mod import;
 mod list;
 mod probe;
 mod promote;
+mod recalibrate;
 pub(super) mod registry;
 mod show;
 mod verify;
@@ -21,7 +25,7 @@ use crate::model::config::{Device, ModelConfig};
 use crate::model::manifest::MANIFEST_FILE;
 use crate::nearby::find_upwards;
 
-/// Look at a model bundle, compare two, and say which one serves
+/// Look at a model bundle, compare two, correct one, and say which one serves
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelCommand {
     Show(show::ShowArgs),
@@ -29,6 +33,9 @@ pub(super) enum ModelCommand {
     Compare(Box<compare::CompareArgs>),
     List(list::ListArgs),
     Import(import::ImportArgs),
+    Correct(correct::CorrectArgs),
+    Recalibrate(recalibrate::RecalibrateArgs),
+    Ensemble(ensemble::EnsembleArgs),
     Promote(promote::PromoteArgs),
     Rollback(promote::RollbackArgs),
     History(history::HistoryArgs),
@@ -44,6 +51,9 @@ pub(super) fn run(command: ModelCommand) -> anyhow::Result<End> {
         ModelCommand::Compare(args) => compare::run(&args),
         ModelCommand::List(args) => list::run(&args),
         ModelCommand::Import(args) => import::run(&args),
+        ModelCommand::Correct(args) => correct::run(&args),
+        ModelCommand::Recalibrate(args) => recalibrate::run(&args),
+        ModelCommand::Ensemble(args) => ensemble::run(&args),
         ModelCommand::Promote(args) => promote::promote(&args),
         ModelCommand::Rollback(args) => promote::rollback(&args),
         ModelCommand::History(args) => history::run(&args),

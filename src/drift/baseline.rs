@@ -10,14 +10,17 @@ use super::dispersion::Movement;
 use super::labelled::Labelled;
 use super::null::{Null, NullSettings};
 use super::reading::Reading;
+use crate::adjustment::Adjustment;
 
 /// The number in `baseline.json` that says how to read it.
 pub const FORMAT: u32 = 1;
+/// The number of a baseline that has to do with an adjusted model: code that knows none would compare it wrongly.
+pub const FORMAT_ADJUSTED: u32 = 2;
 
 /// Held-out data as a model saw it. Written to and read from `baseline.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// [`FORMAT`].
+    /// [`FORMAT`] or [`FORMAT_ADJUSTED`].
     pub format: u32,
     /// The model and code that it was made with.
     #[serde(flatten)]
@@ -43,6 +46,10 @@ pub struct Baseline {
     /// The same of each source that has enough of them, where there is more than one source.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub by_source: BTreeMap<String, SourceBaseline>,
+    /// What is undone in a reading before it is compared, where the readings are of a model that adjusts the one that the
+    /// baseline was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Adjustment>,
 }
 
 /// What is normal for one source.
@@ -58,7 +65,7 @@ pub struct SourceBaseline {
 const MOST_SOURCES: usize = 20;
 
 /// What a baseline belongs to: another model or tokenizer gives other scores and tokens for the same messages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// SHA-256 of the model's weights, in hexadecimal.
     pub model_sha256: String,
@@ -66,6 +73,9 @@ pub struct Identity {
     pub tokenizer_sha256: String,
     /// Version of the code that made it.
     pub code_version: String,
+    /// What the model does to the probabilities of another one with the same weights, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adjustment: Option<Adjustment>,
 }
 
 impl Identity {
@@ -76,7 +86,14 @@ impl Identity {
             model_sha256: model_sha256.into(),
             tokenizer_sha256: tokenizer_sha256.into(),
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            adjustment: None,
         }
+    }
+
+    /// The same of a model that adjusts another one's probabilities.
+    #[must_use]
+    pub fn adjusted(self, adjustment: Option<Adjustment>) -> Self {
+        Self { adjustment, ..self }
     }
 }
 
@@ -97,7 +114,9 @@ pub enum BaselineError {
     #[error("this is not a baseline ({0}); build one from held-out messages")]
     Malformed(#[from] serde_json::Error),
     /// Made by another version of the code.
-    #[error("the baseline has format {found} and this version reads {FORMAT}; build it again")]
+    #[error(
+        "the baseline has format {found} and this version reads {FORMAT} and {FORMAT_ADJUSTED}; build it again"
+    )]
     Format {
         /// The format that it has.
         found: u64,
@@ -115,6 +134,11 @@ pub enum BaselineError {
         /// SHA-256 of the running model.
         running: String,
     },
+    /// Made for a derived model, and not this one.
+    #[error(
+        "the baseline was made with a recalibrated or corrected model, and the running one is another; build a baseline for it"
+    )]
+    OtherAdjustment,
     /// Made for another tokenizer.
     #[error(
         "the baseline was made for the tokenizer {made_for} and the running one is {running}; build a baseline for it"
@@ -160,7 +184,7 @@ impl Baseline {
             .filter_map(|(reading, truth)| Some((reading, (*truth)?)));
         let time = |held: Option<&(Reading, _)>| held.map(|(reading, _)| reading.time);
         Ok(Self {
-            format: FORMAT,
+            format: format(identity.adjustment.is_some()),
             identity,
             unknown,
             shape,
@@ -170,6 +194,7 @@ impl Baseline {
             labelled: Labelled::of(truths, labels.len()),
             null: Null::of(&distinct, shape, unknown, settings),
             by_source: by_source(&distinct, needed, shape, unknown, settings),
+            undone: None,
             labels,
             counts,
         })
@@ -192,7 +217,10 @@ impl Baseline {
             format: u64,
         }
         let head: Head = serde_json::from_slice(bytes)?;
-        if head.format != u64::from(FORMAT) {
+        if ![FORMAT, FORMAT_ADJUSTED]
+            .map(u64::from)
+            .contains(&head.format)
+        {
             return Err(BaselineError::Format { found: head.format });
         }
         let baseline: Self = serde_json::from_slice(bytes)?;
@@ -229,8 +257,24 @@ impl Baseline {
         Ok(())
     }
 
+    /// The format that says enough to whoever reads it.
+    pub(super) fn format_needed(&self) -> u32 {
+        format(self.undone.is_some() || self.identity.adjustment.is_some())
+    }
+
     fn check(&self) -> Result<(), &'static str> {
         let counts = &self.counts;
+        if self.format != self.format_needed() {
+            return Err("its format is not that of what it says of adjustments");
+        }
+        let adjustments = [&self.undone, &self.identity.adjustment];
+        if adjustments
+            .into_iter()
+            .flatten()
+            .any(|adjustment| adjustment.check(self.shape.labels).is_err())
+        {
+            return Err("its adjustment cannot be undone");
+        }
         if counts.lengths.is_empty() || counts.shape() != self.shape {
             return Err("its counts have another shape than it says");
         }
@@ -266,6 +310,10 @@ impl Baseline {
         }
         Ok(())
     }
+}
+
+fn format(adjusted: bool) -> u32 {
+    if adjusted { FORMAT_ADJUSTED } else { FORMAT }
 }
 
 /// What is normal for each source with as many distinct readings as are `needed`; nothing where there is only one.

@@ -128,6 +128,7 @@ mod tests {
                 model_sha256: "aa".into(),
                 tokenizer_sha256: "bb".into(),
                 code_version: "0.1.0".into(),
+                adjustment: None,
             };
             let settings = NullSettings {
                 sizes: vec![100, 200, 500],

@@ -1,5 +1,7 @@
 //! What a window says, and what that means: the same for the live feed and for a file of texts.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -9,7 +11,6 @@ use super::copies::{Copies, distinct};
 use super::counts::Counts;
 use super::detector::{Finding, examine_counts};
 use super::explain::{Explanation, explain};
-use super::labelled::Labelled;
 use super::measured::{Answer, Measured};
 use super::reading::Reading;
 use super::rule::{Change, Rule, Verdict, Watch};
@@ -98,15 +99,25 @@ impl<'a> Judge<'a> {
 
     /// Judges the next window; `watch` is what is remembered from one to the next.
     pub fn judge(&self, readings: &[Reading], evidence: Evidence<'_>, watch: &mut Watch) -> Judged {
+        let baseline = self.baseline;
         let kept = distinct(readings);
-        let mut counts = Counts::new(self.baseline.shape);
+        let mut counts = Counts::new(baseline.shape);
         kept.iter().for_each(|reading| counts.add(reading));
-        let finding = examine_counts(&counts, Copies::among(readings), self.baseline);
+        let originals = baseline.originals(&kept);
+        let compared = baseline.thinned(&kept, &originals);
+        let copies = Copies::among(readings);
+        let finding = if baseline.undone.is_none() {
+            examine_counts(&counts, copies, baseline)
+        } else {
+            let mut window = Counts::new(baseline.shape);
+            compared.iter().for_each(|reading| window.add(reading));
+            examine_counts(&window, copies, baseline)
+        };
         let (verdict, change) = watch.observe(&self.rule, finding.p);
-        let estimates = self.estimate(&kept);
+        let estimates = self.estimate(&kept, &originals);
         let measured = Measured::of(evidence.answers, estimates.accuracy.as_ref());
         let alarm = (change == Change::Opened).then(|| {
-            let mut alarm = self.explain(&kept, &finding, &estimates);
+            let mut alarm = self.explain(&compared, &finding, &estimates);
             alarm.situation.errors_fired = evidence.errors_risen;
             if let Some(measured) = &measured {
                 alarm.situation = self.with_labels(alarm.situation, measured);
@@ -147,11 +158,17 @@ impl<'a> Judge<'a> {
         severity::decide(situation, &self.settings)
     }
 
-    fn estimate(&self, kept: &[&Reading]) -> Estimates {
-        let Some(labelled) = &self.baseline.labelled else {
+    /// `kept` are the readings as they were served, `originals` as the baseline's own model would have made them.
+    fn estimate(&self, kept: &[&Reading], originals: &[Cow<'_, Reading>]) -> Estimates {
+        let normal = self
+            .baseline
+            .labelled
+            .as_ref()
+            .zip(self.baseline.normal_shares());
+        let Some((labelled, normal)) = normal else {
             return Estimates::default();
         };
-        let rows = || kept.iter().map(|reading| &*reading.probabilities);
+        let rows = || originals.iter().map(|reading| &*reading.probabilities);
         let shift = shift::estimate(rows(), &labelled.priors).ok();
         let error = CalibrationError {
             bias: labelled.bias,
@@ -160,13 +177,13 @@ impl<'a> Judge<'a> {
         // Where the labels have shifted, probabilities are off by as much as their priors: they are corrected first.
         let believed = shift
             .as_ref()
-            .filter(|shift| size(shift, labelled).is_believed(&self.settings));
+            .filter(|shift| size(shift, normal).is_believed(&self.settings));
         let rows: Vec<(usize, Vec<f32>)> = kept
             .iter()
             .map(|reading| {
                 let own = &reading.probabilities;
                 let corrected = believed.map(|shift| {
-                    let corrected = shift::correct(own, &labelled.priors, &shift.shares);
+                    let corrected = shift::correct(own, normal, &shift.shares);
                     corrected.into_iter().map(|p| p as f32).collect()
                 });
                 (reading.label, corrected.unwrap_or_else(|| own.clone()))
@@ -209,8 +226,8 @@ impl<'a> Judge<'a> {
             shift: estimates
                 .shift
                 .as_ref()
-                .zip(self.baseline.labelled.as_ref())
-                .map(|(shift, labelled)| size(shift, labelled)),
+                .zip(self.baseline.normal_shares())
+                .map(|(shift, normal)| size(shift, normal)),
             estimated: estimates.loss,
             measured: None,
             calibration: None,
@@ -224,11 +241,11 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// How far the class shares have moved from those of the labelled baseline.
-fn size(shift: &LabelShift, labelled: &Labelled) -> ShiftSize {
+/// How far the class shares have moved from those that are normal.
+fn size(shift: &LabelShift, normal: &[f64]) -> ShiftSize {
     ShiftSize {
-        points: shift.points_from(&labelled.priors),
-        significant: shift.is_significant(&labelled.priors),
+        points: shift.points_from(normal),
+        significant: shift.is_significant(normal),
         // JSON knows no infinity.
         condition: shift.condition.min(f64::MAX),
         converged: shift.converged,
@@ -268,7 +285,7 @@ pub(super) fn describe_finding(
         .collect()
 }
 
-/// What was found in a window, for programs: `messages`, `distinct`, `verdict`, `p`, `foremost`, the `statistics` by name, the
+/// What was found in a window, for programs: `messages`, `distinct` and how many of these were `compared`, `verdict`, `p`, `foremost`, the `statistics` by name, the
 /// `classes` by label, the `sources` with their messages and `by_source` with their findings, the estimates, what was `measured` on labels, and where an alarm was opened, `alarm`. `token` names a token.
 #[must_use]
 pub fn describe(
@@ -280,7 +297,8 @@ pub fn describe(
     let total = judged.counts.messages.max(1) as f64;
     let mut described = json!({
         "messages": finding.messages,
-        "distinct": finding.n,
+        "distinct": judged.counts.messages,
+        "compared": finding.n,
         "exact_copies": finding.messages - finding.copies.exact,
         "near_copies": finding.messages - finding.copies.near,
         "verdict": judged.verdict,

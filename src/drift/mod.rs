@@ -3,11 +3,12 @@
 //!
 //! A [`reading`] is what is kept of a scored message. Instances leave them as [`pane`]s; [`windows`] puts them in order, and
 //! [`counts`] are what a window's distinct ones ([`copies`]) add up to. A [`baseline`] holds the counts of held-out data and,
-//! by its [`null`], how far windows of that same data are from the rest of it. The [`detector`] measures a window by it, the
+//! by its [`null`], how far windows of that same data are from the rest of it (of a derived model, [`adjusted`]). The [`detector`] measures a window by it, the
 //! [`rule`] says when windows in a row are an alarm, and [`judge`] does both, and says what it means: by the estimated
 //! [`accuracy`], the label [`shift`], the [`severity`], and what [`explain`]s it.
 
 pub mod accuracy;
+mod adjusted;
 pub mod baseline;
 pub mod blocks;
 pub mod config;

@@ -76,16 +76,21 @@ pub fn by_source(readings: &[Reading], baseline: &Baseline, level: f64) -> Vec<S
 }
 
 fn examine(source: Arc<str>, readings: &[Reading], baseline: &Baseline) -> SourceFinding {
-    let mut counts = Counts::new(baseline.shape);
     let kept = distinct(readings);
-    kept.iter().for_each(|reading| counts.add(reading));
     let copies = Copies::among(readings);
+    let predicted = |label: usize| kept.iter().filter(|reading| reading.label == label).count();
+    let labels = 0..baseline.shape.labels;
+    let classes = labels.map(|label| predicted(label) as u64).collect();
+    let originals = baseline.originals(&kept);
+    let mut window = Counts::new(baseline.shape);
+    let compared = baseline.thinned(&kept, &originals);
+    compared.into_iter().for_each(|reading| window.add(reading));
     let (finding, against) = match baseline.by_source.get(&*source) {
         Some(own) => (
-            examine_with(&counts, copies, &own.counts, &own.null, baseline.unknown),
+            examine_with(&window, copies, &own.counts, &own.null, baseline.unknown),
             Against::Own,
         ),
-        None => (examine_counts(&counts, copies, baseline), Against::All),
+        None => (examine_counts(&window, copies, baseline), Against::All),
     };
     SourceFinding {
         source,
@@ -93,7 +98,7 @@ fn examine(source: Arc<str>, readings: &[Reading], baseline: &Baseline) -> Sourc
         adjusted: None,
         verdict: Verdict::Unknown,
         against,
-        classes: counts.classes,
+        classes,
     }
 }
 
@@ -104,7 +109,8 @@ pub fn describe(found: &[SourceFinding], labels: &[String]) -> Value {
     let said = |found: &SourceFinding| {
         let mut said = json!({
             "messages": found.finding.messages,
-            "distinct": found.finding.n,
+            "distinct": found.classes.iter().sum::<u64>(),
+            "compared": found.finding.n,
             "verdict": found.verdict,
             "adjusted": found.adjusted,
             "against": found.against,

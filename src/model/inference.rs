@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::backend::{Backend, InferError};
 use super::batch::{batches, padded, tokens};
 use super::manifest::Manifest;
-use super::probability::predict;
+use super::probability::Calibrated;
 use crate::record::{Batch, Encoded, ModelVersion, Prediction};
 
 /// Tokens of the text of padding that shows whether a backend works at all; every bundle takes as many.
@@ -18,7 +18,7 @@ const NARROWEST: usize = 8;
 pub struct Inference {
     backend: Box<dyn Backend>,
     version: Arc<ModelVersion>,
-    temperature: f64,
+    calibrated: Calibrated,
     pad: u32,
     /// Tokens of the longest text that it takes.
     longest: usize,
@@ -55,7 +55,7 @@ impl Inference {
         Self {
             backend,
             version,
-            temperature: manifest.temperature,
+            calibrated: Calibrated::of(manifest),
             pad: manifest.pad_token_id,
             longest: manifest.max_tokens,
             observer: Box::new(|_| {}),
@@ -194,7 +194,7 @@ impl Inference {
         }
         let rows = logits.chunks_exact(labels).map(|row| {
             if row.iter().all(|logit| logit.is_finite()) {
-                return Ok(predict(row, self.temperature, self.version.problem));
+                return Ok(self.calibrated.predict(row));
             }
             Err(InferError {
                 rows: 1,

@@ -10,13 +10,15 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::ensemble::Members;
+use crate::adjustment::Adjustment;
 use crate::record::{ModelVersion, Problem};
 
 /// The contents of `manifest.json`. Its exact bytes, hashed with SHA-256, name the bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Version of this layout; 1.
+    /// Version of this layout: 1, or 2 for a bundle that was derived from others.
     pub format: u32,
     /// A name for people, such as `semeval-minilm`.
     pub name: String,
@@ -29,8 +31,14 @@ pub struct Manifest {
     pub pad_token_id: u32,
     /// Logits are divided by this before the softmax (temperature scaling: Guo et al. 2017, section 4.2).
     pub temperature: f64,
-    /// Version of the bundle this one was trained from, if it was one.
+    /// Version of the bundle this one was trained from, if it was one; of an adjusted one, the original.
     pub parent: Option<String>,
+    /// What it does to the probabilities of its parent, of which it has all files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adjustment: Option<Adjustment>,
+    /// The models whose answers are pooled into this one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ensemble: Option<Members>,
     /// Version of the code that wrote the bundle.
     pub code_version: String,
     /// The recipe as it was run, with its seed.
@@ -51,7 +59,7 @@ pub struct Manifest {
 pub struct DataFile {
     pub name: String,
     pub sha256: String,
-    /// `train`, `validation` or `test`.
+    /// `train`, `validation`, `test`, or `calibration` for the messages by which it was recalibrated.
     pub role: String,
     /// Examples used from it.
     pub examples: usize,
@@ -68,8 +76,10 @@ pub struct Metric {
     pub interval: Option<(f64, f64)>,
 }
 
-/// The one layout of a bundle there is.
+/// The layout of a bundle that was trained.
 pub const FORMAT: u32 = 1;
+/// The layout of a bundle that was derived from others: code that knows only [`FORMAT`] must not run it.
+pub const FORMAT_DERIVED: u32 = 2;
 /// Name of the manifest in a bundle.
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// Name of the model: inputs `input_ids` and `attention_mask`, int64 `[batch, sequence]`; output `logits`,
@@ -215,6 +225,17 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The SHA-256 of the model, in hexadecimal: of its file, or of an ensemble, of what says which models it is made of.
+    #[must_use]
+    pub fn model_sha256(&self) -> String {
+        match &self.ensemble {
+            None => self.sha256(MODEL_FILE).to_owned(),
+            Some(members) => hex::encode(Sha256::digest(
+                serde_json::to_vec(members).unwrap_or_default(),
+            )),
+        }
+    }
+
     /// The SHA-256 of one of its files, in hexadecimal; empty where it names no such file.
     #[must_use]
     pub fn sha256(&self, file: &str) -> &str {
@@ -223,9 +244,9 @@ impl Manifest {
 
     /// Says what makes this manifest unusable, if anything does.
     fn check(&self) -> Result<(), String> {
-        if self.format != FORMAT {
+        if !(FORMAT..=FORMAT_DERIVED).contains(&self.format) {
             return Err(format!(
-                "it has format {}, this version reads format {FORMAT}",
+                "it has format {}, this version reads formats {FORMAT} and {FORMAT_DERIVED}",
                 self.format
             ));
         }
@@ -249,11 +270,16 @@ impl Manifest {
                 self.max_tokens
             ));
         }
-        for name in [MODEL_FILE, TOKENIZER_FILE] {
-            if !self.files.contains_key(name) {
+        let needed = match self.ensemble {
+            None => &[MODEL_FILE, TOKENIZER_FILE][..],
+            Some(_) => &[TOKENIZER_FILE],
+        };
+        for name in needed {
+            if !self.files.contains_key(*name) {
                 return Err(format!("it does not name {name}"));
             }
         }
+        self.check_derived()?;
         // A name with folders in it could reach outside the bundle.
         match self
             .files
@@ -262,6 +288,38 @@ impl Manifest {
         {
             Some(name) => Err(format!("{name:?} is not a plain file name")),
             None => Ok(()),
+        }
+    }
+}
+
+impl Manifest {
+    /// Says what is wrong with how it was derived, if it was.
+    fn check_derived(&self) -> Result<(), String> {
+        let derived = self.format == FORMAT_DERIVED;
+        match (&self.adjustment, &self.ensemble) {
+            (None, None) if !derived => Ok(()),
+            (Some(adjustment), None) if derived => {
+                if self.problem == Problem::MultiLabel {
+                    return Err(
+                        "it adjusts a model that may give a text several labels, and only one with one label a text can be"
+                            .to_owned(),
+                    );
+                }
+                if self.parent.is_none() {
+                    return Err("it has an adjustment, and no parent".to_owned());
+                }
+                let to = adjustment.recalibration.map(|held| held.to);
+                if to.is_some_and(|to| (to - self.temperature).abs() > f64::EPSILON * to) {
+                    return Err(
+                        "its adjustment has another temperature than it has itself".to_owned()
+                    );
+                }
+                adjustment.check(self.labels.len())
+            }
+            (None, Some(members)) if derived => members.check(self.problem, &self.files),
+            _ => Err(format!(
+                "format {FORMAT} is of a bundle without adjustment and ensemble, {FORMAT_DERIVED} of one with one of the two"
+            )),
         }
     }
 }
@@ -283,103 +341,4 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Writes a bundle with stand-in files and returns its manifest.
-    fn write(dir: &Path) -> Manifest {
-        let mut files = BTreeMap::new();
-        for name in [MODEL_FILE, TOKENIZER_FILE] {
-            fs::write(dir.join(name), name).unwrap();
-            files.insert(name.to_owned(), sha256_of(&dir.join(name)).unwrap());
-        }
-        let manifest = Manifest {
-            format: FORMAT,
-            name: "test".into(),
-            labels: vec!["no".into(), "yes".into()],
-            problem: Problem::SingleLabel,
-            max_tokens: 64,
-            pad_token_id: 0,
-            temperature: 1.0,
-            parent: None,
-            code_version: "0".into(),
-            recipe: serde_json::json!({}),
-            data: Vec::new(),
-            files,
-            metrics: BTreeMap::new(),
-            licences: BTreeMap::new(),
-        };
-        save(dir, &manifest);
-        manifest
-    }
-
-    fn save(dir: &Path, manifest: &Manifest) {
-        fs::write(
-            dir.join(MANIFEST_FILE),
-            serde_json::to_vec(manifest).unwrap(),
-        )
-        .unwrap();
-    }
-
-    #[test]
-    fn a_whole_bundle_opens_and_its_version_is_the_hash_of_its_manifest() {
-        let dir = tempfile::tempdir().unwrap();
-        let manifest = write(dir.path());
-        let bundle = Bundle::open(dir.path()).unwrap();
-        bundle.verify().unwrap();
-        assert_eq!(bundle.manifest, manifest);
-        assert_eq!(
-            bundle.version,
-            sha256_of(&dir.path().join(MANIFEST_FILE)).unwrap()
-        );
-        assert_eq!(bundle.model_version().labels, ["no", "yes"]);
-    }
-
-    #[test]
-    fn one_changed_byte_in_the_model_fails_verification_and_names_the_file() {
-        let dir = tempfile::tempdir().unwrap();
-        write(dir.path());
-        fs::write(dir.path().join(MODEL_FILE), "Model.onnx").unwrap();
-        let error = Bundle::open(dir.path()).unwrap().verify().unwrap_err();
-        assert!(
-            matches!(&error, BundleError::Changed { path, .. } if path.ends_with(MODEL_FILE)),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_missing_file_is_seen_when_the_bundle_is_opened() {
-        let dir = tempfile::tempdir().unwrap();
-        write(dir.path());
-        fs::remove_file(dir.path().join(TOKENIZER_FILE)).unwrap();
-        let error = Bundle::open(dir.path()).unwrap_err();
-        assert!(
-            matches!(&error, BundleError::Read { path, .. } if path.ends_with(TOKENIZER_FILE)),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn each_senseless_manifest_is_refused_with_its_own_reason() {
-        type Fault = fn(&mut Manifest);
-        let faults: [(Fault, &str); 6] = [
-            (|m| m.format = 2, "format 2"),
-            (|m| m.labels = vec!["yes".into(), "yes".into()], "labels"),
-            (|m| m.labels.clear(), "labels"),
-            (|m| m.temperature = 0.0, "temperature"),
-            (|m| m.max_tokens = 2, "max_tokens"),
-            (
-                |m| drop(m.files.insert("../other".into(), String::new())),
-                "plain file name",
-            ),
-        ];
-        for (fault, reason) in faults {
-            let dir = tempfile::tempdir().unwrap();
-            let mut manifest = write(dir.path());
-            fault(&mut manifest);
-            save(dir.path(), &manifest);
-            let error = Bundle::open(dir.path()).unwrap_err().to_string();
-            assert!(error.contains(reason), "{error}");
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,61 @@
 //! From logits to calibrated probabilities, the same wherever a model's answer is read.
 
+use super::manifest::Manifest;
 use crate::record::{Prediction, Problem};
+
+/// How a bundle's logits become probabilities: its temperature, and other class shares where it corrects for them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Calibrated {
+    temperature: f64,
+    /// What is added to each label's logit after the division; empty where class shares are not corrected.
+    offsets: Vec<f64>,
+    problem: Problem,
+}
+
+impl Calibrated {
+    /// As the manifest says.
+    #[must_use]
+    pub fn of(manifest: &Manifest) -> Self {
+        let adjustment = manifest.adjustment.as_ref();
+        let priors = adjustment.and_then(|adjustment| adjustment.prior_correction.as_ref());
+        Self {
+            offsets: priors.map(|priors| priors.offsets()).unwrap_or_default(),
+            ..Self::at(manifest.temperature, manifest.problem)
+        }
+    }
+
+    /// With this temperature and no correction.
+    #[must_use]
+    pub fn at(temperature: f64, problem: Problem) -> Self {
+        Self {
+            temperature,
+            offsets: Vec::new(),
+            problem,
+        }
+    }
+
+    /// The prediction that a row of logits stands for.
+    ///
+    /// # Panics
+    /// When there are no logits; a bundle has at least one label.
+    #[must_use]
+    pub fn predict(&self, logits: &[f32]) -> Prediction {
+        if self.offsets.is_empty() {
+            return predict(logits, self.temperature, self.problem);
+        }
+        let scores: Vec<f64> = logits
+            .iter()
+            .zip(&self.offsets)
+            .map(|(&logit, offset)| f64::from(logit) / self.temperature + offset)
+            .collect();
+        let probabilities = softmax(scores.iter().copied());
+        Prediction {
+            // Other class shares may change which label is the likeliest.
+            label: largest(&probabilities),
+            probabilities,
+        }
+    }
+}
 
 /// The calibrated probabilities of one text, in the labels' order.
 ///
@@ -11,17 +66,19 @@ use crate::record::{Prediction, Problem};
 pub fn probabilities(logits: &[f32], temperature: f64, problem: Problem) -> Vec<f32> {
     let scaled = logits.iter().map(|&logit| f64::from(logit) / temperature);
     match problem {
-        Problem::SingleLabel => {
-            // Subtracting the largest keeps every exponential at most one.
-            let largest = scaled.clone().fold(f64::NEG_INFINITY, f64::max);
-            let shares: Vec<f64> = scaled.map(|logit| (logit - largest).exp()).collect();
-            let total: f64 = shares.iter().sum();
-            shares.iter().map(|share| (share / total) as f32).collect()
-        }
+        Problem::SingleLabel => softmax(scaled),
         Problem::MultiLabel => scaled
             .map(|logit| (1.0 / (1.0 + (-logit).exp())) as f32)
             .collect(),
     }
+}
+
+fn softmax(scores: impl Iterator<Item = f64> + Clone) -> Vec<f32> {
+    // Subtracting the largest keeps every exponential at most one.
+    let largest = scores.clone().fold(f64::NEG_INFINITY, f64::max);
+    let shares: Vec<f64> = scores.map(|score| (score - largest).exp()).collect();
+    let total: f64 = shares.iter().sum();
+    shares.iter().map(|share| (share / total) as f32).collect()
 }
 
 /// The prediction that a row of logits stands for.

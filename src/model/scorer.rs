@@ -3,17 +3,29 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::backend::InferError;
+use super::backend::{Backend, InferError};
 use super::config::ModelConfig;
 use super::error::ModelError;
 use super::inference::{Inference, Interrupted};
 use super::manifest::Bundle;
 use super::onnx::OnnxBackend;
+use super::pooled::PooledBackend;
 use super::tokenizer::Tokenizer;
 use crate::record::{Encoded, ModelVersion, Prediction};
 
 /// A text's tokens, and what the model makes of them.
 pub type Answer = (Encoded, Result<Prediction, InferError>);
+
+/// Opens the model of a bundle whose files are verified, or all models of an ensemble.
+///
+/// # Errors
+/// [`ModelError`] when one of them cannot be opened.
+pub fn backend(bundle: &Bundle, config: &ModelConfig) -> Result<Box<dyn Backend>, ModelError> {
+    Ok(match &bundle.manifest.ensemble {
+        None => Box::new(OnnxBackend::open(bundle, config)?),
+        Some(members) => Box::new(PooledBackend::open(bundle, members, config)?),
+    })
+}
 
 /// A bundle's tokenizer and model.
 pub struct Scorer {
@@ -39,11 +51,11 @@ impl Scorer {
     /// [`ModelError`] when any of that cannot be done.
     pub fn of(bundle: &Bundle, config: &ModelConfig) -> Result<Self, ModelError> {
         let tokenizer = Tokenizer::open(bundle)?;
-        let backend = OnnxBackend::open(bundle, config)?;
+        let backend = backend(bundle, config)?;
         let version = Arc::new(bundle.model_version());
         Ok(Self {
             tokenizer: Arc::new(tokenizer),
-            inference: Inference::new(Box::new(backend), version, &bundle.manifest),
+            inference: Inference::new(backend, version, &bundle.manifest),
         })
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::drift::baseline::{Baseline, BaselineError};
-use crate::model::manifest::{BASELINE_FILE, Bundle, MODEL_FILE, TOKENIZER_FILE};
+use crate::model::manifest::{BASELINE_FILE, Bundle, TOKENIZER_FILE};
 use crate::store::{Store, StoreError};
 
 /// Why a model's baseline cannot be used.
@@ -43,8 +43,12 @@ pub fn of_bundle(bundle: &Bundle, given: &Path) -> Result<Option<Baseline>, Base
         source,
     })?;
     let opened = Baseline::parse(&bytes).and_then(|baseline| {
-        baseline.fits(manifest.sha256(MODEL_FILE), manifest.sha256(TOKENIZER_FILE))?;
-        Ok(baseline)
+        let model = manifest.model_sha256();
+        baseline.fits(&model, manifest.sha256(TOKENIZER_FILE))?;
+        let adjustment = manifest.adjustment.as_ref();
+        baseline
+            .for_model(adjustment)
+            .ok_or(BaselineError::OtherAdjustment)
     });
     opened
         .map(Some)

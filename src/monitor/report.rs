@@ -42,7 +42,7 @@ impl Told<'_> {
             started: time(self.window.start),
             ended: time(self.window.end),
             messages: self.window.readings.len() as i64,
-            distinct: judged.map_or(0, |judged| judged.finding.n as i64),
+            distinct: judged.map_or(0, |judged| judged.counts.messages.cast_signed()),
             late: signed(self.window.late),
             verdict: verdict.as_str().to_owned(),
             p: judged.and_then(|judged| judged.finding.p),

@@ -10,7 +10,7 @@ use crate::fault;
 use crate::model::config::ModelConfig;
 use crate::model::inference::Inference;
 use crate::model::manifest::{Bundle, Manifest};
-use crate::model::onnx::OnnxBackend;
+use crate::model::scorer;
 use crate::model::tokenizer::Tokenizer;
 use crate::record::{Encoded, Prediction, Problem};
 
@@ -77,9 +77,9 @@ impl Trial {
         bundle.verify().map_err(|error| said(&error))?;
         let tokenizer = Tokenizer::open(&bundle).map_err(|error| said(&error))?;
         fault::point("probe-loading");
-        let backend = OnnxBackend::open(&bundle, &self.model).map_err(|error| said(&error))?;
+        let backend = scorer::backend(&bundle, &self.model).map_err(|error| said(&error))?;
         let version = Arc::new(bundle.model_version());
-        let mut inference = Inference::new(Box::new(backend), version, &bundle.manifest);
+        let mut inference = Inference::new(backend, version, &bundle.manifest);
         let texts = texts(&tokenizer)?;
         // One at a time: a batch that fails would say less.
         for (what, encoded) in &texts {

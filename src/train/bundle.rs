@@ -116,6 +116,8 @@ mod tests {
             pad_token_id: 0,
             temperature: 1.5,
             parent: None,
+            adjustment: None,
+            ensemble: None,
             code_version: "0".into(),
             recipe: serde_json::json!({"seed": 1}),
             data: Vec::new(),

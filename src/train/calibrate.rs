@@ -25,27 +25,49 @@ pub struct Calibration {
     pub ece_after: f64,
 }
 
-/// Fits the temperature on logits (one row an example) and the right class of each.
+/// Examples on which a temperature is fitted.
+#[derive(Debug, Clone, Copy)]
+pub struct Fitted<'a> {
+    /// One row an example.
+    pub logits: &'a [Vec<f32>],
+    /// The right class of each.
+    pub labels: &'a [u32],
+    /// How much each counts; empty where all count alike.
+    pub weights: &'a [f64],
+    /// What is added to each class's logit after the division, such as the logarithm of its prior's ratio; empty for nothing.
+    pub offsets: &'a [f64],
+}
+
+/// The temperature at which the examples are likeliest; one without examples.
 ///
-/// Without examples the temperature is one. The likelihood is concave in the inverse temperature, so
-/// its slope has at most one zero, found by bisection.
+/// The likelihood is concave in the inverse temperature, so its slope has at most one zero, found by bisection.
 #[must_use]
-pub fn fit(logits: &[Vec<f32>], labels: &[u32]) -> Calibration {
+pub fn temperature(examples: Fitted<'_>) -> f64 {
+    if examples.logits.is_empty() {
+        return 1.0;
+    }
     let (lowest, highest) = RANGE;
     let (mut low, mut high) = ((1.0 / highest).ln(), (1.0 / lowest).ln());
     for _ in 0..60 {
         let middle = f64::midpoint(low, high);
-        if slope(logits, labels, middle.exp()) > 0.0 {
+        if slope(examples, middle.exp()) > 0.0 {
             high = middle
         } else {
             low = middle
         }
     }
-    let temperature = if logits.is_empty() {
-        1.0
-    } else {
-        1.0 / low.exp()
-    };
+    1.0 / low.exp()
+}
+
+/// Fits the temperature on logits (one row an example) and the right class of each.
+#[must_use]
+pub fn fit(logits: &[Vec<f32>], labels: &[u32]) -> Calibration {
+    let temperature = temperature(Fitted {
+        logits,
+        labels,
+        weights: &[],
+        offsets: &[],
+    });
     Calibration {
         temperature,
         nll_before: nll(logits, labels, 1.0),
@@ -57,23 +79,29 @@ pub fn fit(logits: &[Vec<f32>], labels: &[u32]) -> Calibration {
 
 /// Derivative of the summed negative log likelihood by the inverse temperature: for each example the
 /// mean logit under the model's distribution less the logit of the right class.
-fn slope(logits: &[Vec<f32>], labels: &[u32], inverse: f64) -> f64 {
-    let of_example = |(row, &label): (&Vec<f32>, &u32)| {
-        let mean: f64 = shares(row, inverse)
+fn slope(examples: Fitted<'_>, inverse: f64) -> f64 {
+    let of_example = |(index, (row, &label)): (usize, (&Vec<f32>, &u32))| {
+        let mean: f64 = shares(row, inverse, examples.offsets)
             .iter()
             .zip(row)
             .map(|(p, &z)| p * f64::from(z))
             .sum();
-        mean - f64::from(row[label as usize])
+        let weight = examples.weights.get(index).copied().unwrap_or(1.0);
+        weight * (mean - f64::from(row[label as usize]))
     };
-    logits.iter().zip(labels).map(of_example).sum()
+    let rows = examples.logits.iter().zip(examples.labels);
+    rows.enumerate().map(of_example).sum()
 }
 
-fn shares(row: &[f32], inverse: f64) -> Vec<f64> {
+fn shares(row: &[f32], inverse: f64, offsets: &[f64]) -> Vec<f64> {
     let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let raw: Vec<f64> = row
         .iter()
-        .map(|&z| (f64::from(z - largest) * inverse).exp())
+        .enumerate()
+        .map(|(class, &z)| {
+            let offset = offsets.get(class).copied().unwrap_or(0.0);
+            (f64::from(z - largest) * inverse + offset).exp()
+        })
         .collect();
     let total: f64 = raw.iter().sum();
     raw.iter().map(|value| value / total).collect()
@@ -84,7 +112,7 @@ fn shares(row: &[f32], inverse: f64) -> Vec<f64> {
 pub fn nll(logits: &[Vec<f32>], labels: &[u32], temperature: f64) -> f64 {
     let of_example = |(row, &label): (&Vec<f32>, &u32)| {
         // The smallest positive number stands in for a probability that is too small to write down.
-        -shares(row, 1.0 / temperature)[label as usize]
+        -shares(row, 1.0 / temperature, &[])[label as usize]
             .max(f64::MIN_POSITIVE)
             .ln()
     };
@@ -96,7 +124,7 @@ pub fn nll(logits: &[Vec<f32>], labels: &[u32], temperature: f64) -> f64 {
 pub fn ece(logits: &[Vec<f32>], labels: &[u32], temperature: f64) -> f64 {
     let mut gaps = [0.0; BINS];
     for (row, &label) in logits.iter().zip(labels) {
-        let shares = shares(row, 1.0 / temperature);
+        let shares = shares(row, 1.0 / temperature, &[]);
         let (best, confidence) =
             shares.iter().enumerate().fold(
                 (0, 0.0),
@@ -123,7 +151,7 @@ mod tests {
                 let row: Vec<f32> = (0..3).map(|_| rng.random_range(-2.0..2.0)).collect();
                 let draw: f64 = rng.random();
                 let mut passed = 0.0;
-                let label = shares(&row, 1.0).iter().position(|share| {
+                let label = shares(&row, 1.0, &[]).iter().position(|share| {
                     passed += share;
                     draw < passed
                 });
@@ -144,6 +172,37 @@ mod tests {
             fitted.ece_before > 0.1 && fitted.ece_after < 0.02,
             "{fitted:?}"
         );
+    }
+
+    #[test]
+    fn an_example_of_weight_two_counts_as_two_and_offsets_are_not_taken_for_sharpness() {
+        let (logits, labels) = overconfident(1.5, 2);
+        let (logits, labels) = (&logits[..400], &labels[..400]);
+        let weights: Vec<f64> = (0..400).map(|index| f64::from(1 + index % 2)).collect();
+        let twice = |index: &usize| 1 + index % 2;
+        let repeated: Vec<usize> = (0..400)
+            .flat_map(|index| std::iter::repeat_n(index, twice(&index)))
+            .collect();
+        let plain = fit(
+            &repeated
+                .iter()
+                .map(|&index| logits[index].clone())
+                .collect::<Vec<_>>(),
+            &repeated
+                .iter()
+                .map(|&index| labels[index])
+                .collect::<Vec<_>>(),
+        );
+        let examples = |offsets| Fitted {
+            logits,
+            labels,
+            weights: &weights,
+            offsets,
+        };
+        assert!((temperature(examples(&[])) - plain.temperature).abs() < 1e-9);
+        // The same for every class is nothing.
+        assert!((temperature(examples(&[0.7; 3])) - plain.temperature).abs() < 1e-6);
+        assert!((temperature(examples(&[2.0, 0.0, -2.0])) - plain.temperature).abs() > 0.1);
     }
 
     #[test]

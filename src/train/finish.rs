@@ -237,6 +237,8 @@ fn manifest(recipe: &Recipe, report: &Report, padding: u32, setting: &Setting<'_
         pad_token_id: padding,
         temperature: report.calibration.temperature,
         parent: backbone::parent(&recipe.backbone, &setting.base),
+        adjustment: None,
+        ensemble: None,
         code_version: env!("CARGO_PKG_VERSION").into(),
         recipe: report.recipe.clone(),
         data: report.data.clone(),

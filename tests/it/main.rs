@@ -11,6 +11,7 @@ mod compare;
 mod controller;
 mod demo;
 mod deploy;
+mod derive;
 mod drain;
 mod drift;
 mod faults;

@@ -9,7 +9,10 @@ mod aliasing;
 mod commands;
 #[cfg(feature = "failpoints")]
 mod crashing;
+mod deriving;
 mod importing;
+mod measured;
+mod recalibrating;
 mod remote;
 mod s3;
 mod sweeping;

@@ -14,7 +14,7 @@ use crate::drift::null::NullSettings;
 use crate::drift::reading::{Described, Reading};
 use crate::labels::canonical;
 use crate::model::config::ModelConfig;
-use crate::model::manifest::{Bundle, MODEL_FILE, TOKENIZER_FILE};
+use crate::model::manifest::{Bundle, TOKENIZER_FILE};
 use crate::model::scorer::Scorer;
 use crate::model::tokenizer::Tokenizer;
 use crate::posts::Post;
@@ -57,7 +57,8 @@ impl Opened {
     /// What a baseline of its readings belongs to.
     fn identity(&self) -> Identity {
         let manifest = &self.bundle.manifest;
-        Identity::new(manifest.sha256(MODEL_FILE), manifest.sha256(TOKENIZER_FILE))
+        Identity::new(manifest.model_sha256(), manifest.sha256(TOKENIZER_FILE))
+            .adjusted(manifest.adjustment.clone())
     }
 
     /// What is normal by these messages.

@@ -5,15 +5,17 @@ use std::io::Write;
 use clap::Args;
 use serde_json::json;
 
+use super::derived;
 use super::registry::{short, time, with_store};
 use crate::cli::ConfigArgs;
 use crate::cli::exit::End;
+use crate::model::manifest::Manifest;
 use crate::registry::resolve;
 use crate::store::Deployment;
 
 /// Show what was done with models, the latest first: imports, promotions, roll-backs, removals
 ///
-/// Of one model, where it is named, with what it was trained from.
+/// Of one model, where it is named, with what it was trained or derived from.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct HistoryArgs {
     /// A version, its first digits (six at least), or an alias
@@ -30,7 +32,7 @@ pub(in crate::cli) struct HistoryArgs {
 }
 
 pub(super) fn run(args: &HistoryArgs) -> anyhow::Result<End> {
-    let (history, lineage) = with_store(&args.config, async |_, store| {
+    let (history, lineage, derived) = with_store(&args.config, async |_, store| {
         let version = match &args.model {
             Some(name) => Some(resolve(&store, name).await?),
             None => None,
@@ -40,12 +42,23 @@ pub(super) fn run(args: &HistoryArgs) -> anyhow::Result<End> {
             Some(version) => store.lineage(version).await?,
             None => Vec::new(),
         };
-        Ok((history, lineage))
+        let imported = match &version {
+            Some(version) => store.registered(version).await?,
+            None => None,
+        }
+        .and_then(|model| model.imported);
+        let manifest: Option<Manifest> =
+            imported.and_then(|imported| serde_json::from_value(imported.manifest).ok());
+        let derived = manifest.as_ref().map(derived::lines).unwrap_or_default();
+        Ok((history, lineage, derived))
     })?;
     let mut out = std::io::stdout().lock();
     if !lineage.is_empty() && !args.json {
         let ancestors: Vec<&str> = lineage.iter().map(|version| short(version)).collect();
-        writeln!(out, "trained from {}", ancestors.join(", from "))?;
+        writeln!(out, "comes from {}", ancestors.join(", which comes from "))?;
+    }
+    for line in derived.iter().filter(|_| !args.json) {
+        writeln!(out, "{line}")?;
     }
     for deployment in &history {
         if args.json {

@@ -5,15 +5,18 @@ use std::io::Write;
 use clap::Args;
 use serde_json::json;
 
+use super::derived;
 use super::registry::{megabytes, short, time, with_store};
 use crate::cli::ConfigArgs;
 use crate::cli::exit::End;
+use crate::model::manifest::Manifest;
 use crate::record::Problem;
 use crate::store::{Alias, RegisteredModel, Serving};
 
 /// List the models that were imported or have scored something, the latest first
 ///
-/// With what each is (champion, candidate, shadow, previous), which instances have it loaded, and what it was trained from.
+/// With what each is (champion, candidate, shadow, previous), which instances have it loaded, and what it was trained or derived
+/// from.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ListArgs {
     #[command(flatten)]
@@ -74,6 +77,8 @@ fn object(model: &RegisteredModel, serving: &[&Serving]) -> serde_json::Value {
         "first_seen": model.first_seen,
         "serving": serving,
         "metrics": imported.map(|imported| &imported.manifest["metrics"]),
+        "adjustment": imported.map(|imported| &imported.manifest["adjustment"]),
+        "ensemble": imported.map(|imported| &imported.manifest["ensemble"]),
     })
 }
 
@@ -109,8 +114,13 @@ fn describe(model: &RegisteredModel, serving: &[&Serving]) -> String {
             imported.by,
             imported.origin
         ));
-        if let Some(parent) = &imported.parent {
-            lines.push(format!("trained from {}", short(parent)));
+        let manifest: Option<Manifest> = serde_json::from_value(imported.manifest.clone()).ok();
+        let derived = manifest.as_ref().map(derived::lines).unwrap_or_default();
+        match &imported.parent {
+            Some(parent) if derived.is_empty() => {
+                lines.push(format!("trained from {}", short(parent)));
+            }
+            _ => lines.extend(derived),
         }
     }
     if let Some(first_seen) = model.first_seen {

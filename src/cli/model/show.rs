@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::model_folder;
+use super::{derived, model_folder};
 use crate::cli::exit::{BadInput, End};
 use crate::model::manifest::{Bundle, DataFile, Metric};
 use crate::record::Problem;
@@ -71,6 +71,9 @@ fn table(bundle: &Bundle) -> String {
     row("most tokens", &manifest.max_tokens.to_string());
     row("temperature", &format!("{:.4}", manifest.temperature));
     row("parent", manifest.parent.as_deref().unwrap_or("none"));
+    for (index, line) in derived::lines(manifest).iter().enumerate() {
+        row(heading(index, "derived"), line);
+    }
     row(
         "written by",
         &format!("tidewatch {}", manifest.code_version),

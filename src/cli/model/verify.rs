@@ -12,7 +12,7 @@ use super::{DeviceArgs, log_sparingly, model_folder};
 use crate::cli::exit::End;
 use crate::model::inference::Inference;
 use crate::model::manifest::Bundle;
-use crate::model::onnx::OnnxBackend;
+use crate::model::scorer;
 use crate::model::tokenizer::Tokenizer;
 
 /// Check that a model bundle is whole and scores: its files' hashes, its tokenizer, its model and a first text
@@ -50,9 +50,9 @@ pub(super) fn run(args: VerifyArgs) -> anyhow::Result<End> {
         format!("loads, and makes {} tokens of {PROBE:?}", encoded.ids.len()),
     );
     let started = Instant::now();
-    let backend = OnnxBackend::open(&bundle, &args.device.config(&folder)).map_err(Error::msg)?;
+    let backend = scorer::backend(&bundle, &args.device.config(&folder)).map_err(Error::msg)?;
     let version = Arc::new(bundle.model_version());
-    let mut inference = Inference::new(Box::new(backend), Arc::clone(&version), manifest);
+    let mut inference = Inference::new(backend, Arc::clone(&version), manifest);
     let seconds = started.elapsed().as_secs_f64();
     say(
         "model",

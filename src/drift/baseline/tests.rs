@@ -16,6 +16,7 @@ fn build(readings: Vec<(Reading, Option<usize>)>) -> Result<Baseline, BaselineEr
         model_sha256: "aa".into(),
         tokenizer_sha256: "bb".into(),
         code_version: "0.1.0".into(),
+        adjustment: None,
     };
     let labels = ["negative", "neutral", "positive"].map(String::from);
     build_as(readings, labels.to_vec(), identity)
@@ -105,8 +106,8 @@ fn what_cannot_be_used_is_refused_for_what_it_is() {
     };
     let not_json = Baseline::parse(b"no").unwrap_err();
     assert!(matches!(not_json, BaselineError::Malformed(_)));
-    let later = change("/format", 2.into());
-    assert!(matches!(later, BaselineError::Format { found: 2 }));
+    let later = change("/format", 3.into());
+    assert!(matches!(later, BaselineError::Format { found: 3 }));
     for (at, value) in [
         ("/counts/tokens", serde_json::json!([1, 2])),
         ("/counts/lengths", serde_json::json!([])),

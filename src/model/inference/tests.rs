@@ -60,7 +60,7 @@ fn inference() -> Inference {
             labels: vec!["one".into(), "other".into()],
             problem: Problem::MultiLabel,
         }),
-        temperature: 10.0,
+        calibrated: Calibrated::at(10.0, Problem::SingleLabel),
         pad: 500,
         longest: 20,
         observer: Box::new(|_| {}),

@@ -84,6 +84,8 @@ fn manifest() -> Manifest {
         pad_token_id: 0,
         temperature: 1.25,
         parent: None,
+        adjustment: None,
+        ensemble: None,
         code_version: env!("CARGO_PKG_VERSION").into(),
         recipe: json!({"seed": 1}),
         data: Vec::new(),

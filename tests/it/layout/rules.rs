@@ -11,6 +11,11 @@ pub(super) struct Rule {
 /// In the order of the data. A module that is not listed here may use everything: it composes.
 pub(super) const RULES: &[Rule] = &[
     Rule {
+        module: "adjustment",
+        may_use: &[],
+        because: "whoever applies or undoes a correction of probabilities needs nothing else",
+    },
+    Rule {
         module: "record",
         may_use: &[],
         because: "it holds the types handed over, and reading them must need nothing else",
@@ -82,7 +87,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         module: "model",
-        may_use: &["record", "nearby"],
+        may_use: &["record", "adjustment", "nearby"],
         because: "a model scores texts wherever they come from: it knows neither Kafka nor Postgres",
     },
     Rule {
@@ -92,7 +97,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         module: "drift",
-        may_use: &["record", "watermark"],
+        may_use: &["record", "adjustment", "coin", "watermark"],
         because: "whether the feed has changed is arithmetic over readings, wherever they come from",
     },
     Rule {
@@ -246,6 +251,27 @@ pub(super) const RULES: &[Rule] = &[
             "rollout",
         ],
         because: "it joins what decides, trains, judges and rolls out, and meets the stages in Postgres only",
+    },
+    Rule {
+        module: "derive",
+        may_use: &["model", "store", "registry"],
+        because: "a bundle made of others is taken in like any, whoever asks for it and why",
+    },
+    Rule {
+        module: "remedy",
+        may_use: &[
+            "record",
+            "adjustment",
+            "labels",
+            "model",
+            "drift",
+            "store",
+            "registry",
+            "gate",
+            "train::calibrate",
+            "derive",
+        ],
+        because: "it joins labels, estimates and registry for whoever asks for a remedy, on the command line or by duty",
     },
     Rule {
         module: "replay",

@@ -1,14 +1,85 @@
 //! One answer from several models' answers.
+//!
+//! Which models these are stands in a derived bundle's manifest ([`Members`]); their files are in the bundle.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::record::Problem;
 
+/// Most members of an ensemble: each costs as much time and memory as a model.
+pub const MOST_MEMBERS: usize = 8;
+
+/// The models of an ensemble and how they are combined, as the manifest of its bundle has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Members {
+    pub method: Pool,
+    /// Two or more, in the order of their files' names.
+    pub members: Vec<Member>,
+}
+
+/// A model of an ensemble.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// The hex SHA-256 of its manifest, which is in the ensemble's bundle.
+    pub version: String,
+    /// Relative to the others'.
+    pub weight: f64,
+}
+
+impl Members {
+    /// The names of a member's manifest and model in the ensemble's bundle; the first member is 0.
+    #[must_use]
+    pub fn files(member: usize) -> (String, String) {
+        let number = member + 1;
+        (
+            format!("member-{number}.json"),
+            format!("member-{number}.onnx"),
+        )
+    }
+
+    /// The weights, in the members' order.
+    #[must_use]
+    pub fn weights(&self) -> Vec<f64> {
+        self.members.iter().map(|member| member.weight).collect()
+    }
+
+    /// Says what makes it unusable in a bundle with these files' hashes, if anything does.
+    ///
+    /// # Errors
+    /// A sentence's end: what is wrong with it.
+    pub fn check(&self, problem: Problem, files: &BTreeMap<String, String>) -> Result<(), String> {
+        if !(2..=MOST_MEMBERS).contains(&self.members.len()) {
+            return Err(format!(
+                "its ensemble has {} members, and 2 to {MOST_MEMBERS} make one",
+                self.members.len()
+            ));
+        }
+        Ensemble::new(self.method, problem, &self.weights()).map_err(|error| error.to_string())?;
+        for (index, member) in self.members.iter().enumerate() {
+            let (manifest, model) = Self::files(index);
+            if files.get(&manifest) != Some(&member.version) {
+                return Err(format!(
+                    "its {manifest} is not the manifest of the member {}",
+                    member.version
+                ));
+            }
+            if !files.contains_key(&model) {
+                return Err(format!("it does not name {model}"));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Stands in for smaller probabilities, which would forbid a label whatever the other models say.
 const SMALLEST: f64 = 1e-6;
 
 /// How probabilities are combined.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Pool {
     /// Weighted mean of the probabilities (Stone 1961, "The Opinion Pool"). Of calibrated models that differ the mean is less
@@ -42,6 +113,17 @@ pub struct Ensemble {
     problem: Problem,
     /// They sum to one.
     weights: Vec<f64>,
+}
+
+impl Pool {
+    /// As it is written on the command line and in manifests.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Logarithmic => "logarithmic",
+        }
+    }
 }
 
 impl Ensemble {
@@ -114,89 +196,4 @@ fn logit(p: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::model::probability::probabilities;
-
-    fn combine(pool: Pool, problem: Problem, weights: &[f64], rows: &[&[f32]]) -> Vec<f32> {
-        let ensemble = Ensemble::new(pool, problem, weights).unwrap();
-        ensemble.combine(rows).unwrap()
-    }
-
-    #[test]
-    fn two_answers_combine_as_worked_out_by_hand() {
-        let rows: [&[f32]; 2] = [&[0.8, 0.2], &[0.5, 0.5]];
-        let linear = combine(Pool::Linear, Problem::SingleLabel, &[2.0, 1.0], &rows);
-        assert!((linear[0] - 0.7).abs() < 1e-6);
-        // The mean logit is ln 4 / 2 = ln 2.
-        let logarithmic = combine(Pool::Logarithmic, Problem::SingleLabel, &[1.0, 1.0], &rows);
-        assert!((logarithmic[0] - 2.0 / 3.0).abs() < 1e-6);
-        let several = combine(Pool::Logarithmic, Problem::MultiLabel, &[1.0, 1.0], &rows);
-        assert!((several[0] - 2.0 / 3.0).abs() < 1e-6 && (several[1] - 1.0 / 3.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn what_cannot_be_combined_is_refused() {
-        let new = |weights: &[f64]| Ensemble::new(Pool::Linear, Problem::SingleLabel, weights);
-        assert_eq!(new(&[]), Err(EnsembleError::NoMembers));
-        assert_eq!(new(&[1.0, -1.0]), Err(EnsembleError::Weight(-1.0)));
-        assert_eq!(new(&[0.0]), Err(EnsembleError::Weight(0.0)));
-        let two = new(&[1.0, 1.0]).unwrap();
-        let (weights, rows) = (2, 1);
-        assert_eq!(
-            two.combine(&[&[1.0]]),
-            Err(EnsembleError::Members { weights, rows })
-        );
-        assert_eq!(
-            two.combine(&[&[1.0], &[0.5, 0.5]]),
-            Err(EnsembleError::Labels(1, 2))
-        );
-    }
-
-    #[test]
-    fn a_model_that_rules_a_label_out_does_not_make_the_rest_impossible() {
-        let rows: [&[f32]; 2] = [&[1.0, 0.0], &[0.0, 1.0]];
-        let combined = combine(Pool::Logarithmic, Problem::SingleLabel, &[1.0, 1.0], &rows);
-        assert!((combined[0] - 0.5).abs() < 1e-6, "{combined:?}");
-    }
-
-    fn row(logits: &[f32], problem: Problem) -> Vec<f32> {
-        probabilities(logits, 1.0, problem)
-    }
-
-    proptest! {
-        #[test]
-        fn a_combination_is_a_distribution_between_its_members(
-            one in prop::collection::vec(-5.0_f32..5.0, 3), other in prop::collection::vec(-5.0_f32..5.0, 3),
-            weight in 0.0_f64..1.0,
-        ) {
-            let (one, other) = (row(&one, Problem::SingleLabel), row(&other, Problem::SingleLabel));
-            for pool in [Pool::Linear, Pool::Logarithmic] {
-                let combined = combine(pool, Problem::SingleLabel, &[weight, 1.0 - weight], &[&one, &other]);
-                prop_assert!((combined.iter().sum::<f32>() - 1.0).abs() < 1e-5);
-                if pool == Pool::Linear {
-                    for (p, (a, b)) in combined.iter().zip(one.iter().zip(&other)) {
-                        prop_assert!(*p >= a.min(*b) - 1e-6 && *p <= a.max(*b) + 1e-6);
-                    }
-                }
-            }
-        }
-
-        #[test]
-        fn models_that_agree_are_not_changed_by_combining_them(
-            logits in prop::collection::vec(-5.0_f32..5.0, 2..5), weights in prop::collection::vec(0.1_f64..3.0, 1..4),
-        ) {
-            for problem in [Problem::SingleLabel, Problem::MultiLabel] {
-                let row = row(&logits, problem);
-                let rows: Vec<&[f32]> = weights.iter().map(|_| row.as_slice()).collect();
-                for pool in [Pool::Linear, Pool::Logarithmic] {
-                    for (p, q) in combine(pool, problem, &weights, &rows).iter().zip(&row) {
-                        prop_assert!((p - q).abs() < 1e-5);
-                    }
-                }
-            }
-        }
-    }
-}
+mod tests;
