@@ -15,7 +15,7 @@ use crate::labels::LabelFault;
 use crate::record::{DeadReason, TopicPartition};
 pub use declare::{By, Label};
 use declare::{Declarations, metrics};
-pub use labels::{Abandoned, Stage, SwapEnd, Target, TrainingEnd};
+pub use labels::{Abandoned, ArmRole, Stage, SwapEnd, Target, TrainingEnd};
 
 /// From a millisecond, what a small batch takes, to a minute, when something is wrong.
 const SECONDS: &[f64] = &[
@@ -92,6 +92,14 @@ metrics! {
 
     /// Attempts to let another model serve while the stream runs, by end (served, failed).
     model_swaps: By<SwapEnd, IntCounter> = "model_swaps_total" by ["end"];
+    /// Times that a model has scored a message, by arm (champion and candidate serve it, shadow does not); again if it is read again.
+    arm_messages: By<ArmRole, IntCounter> = "arm_messages_total" by ["arm"];
+    /// Messages that the model beside the champion could not score: the champion serves them, or no shadow is recorded.
+    arm_failures: IntCounter = "arm_failures_total";
+    /// Times that the model beside the champion was given up here because it did not work any more.
+    arms_given_up: IntCounter = "arms_given_up_total";
+    /// Attempts to load the model beside the champion, by end (served, failed).
+    arm_loads: By<SwapEnd, IntCounter> = "arm_loads_total" by ["end"];
 
     /// Windows of the feed that this instance has judged for drift, by verdict (ok, unknown, drift).
     drift_windows: IntCounterVec = "drift_windows_total" by ["verdict"];

@@ -202,7 +202,8 @@ pub struct Encoded {
 #[derive(Debug, Clone)]
 pub struct EncodedChunk {
     pub chunk: Chunk,
-    /// One for each [`Decoded::Message`] of the chunk, in their order.
+    /// One for each [`Decoded::Message`] of the chunk that the champion scores, in their order: all of them, unless a rollout is
+    /// under way.
     pub encoded: Vec<Encoded>,
 }
 
@@ -248,11 +249,24 @@ pub struct Prediction {
     pub probabilities: Vec<f32>,
 }
 
+/// What a model says of a message that another one serves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShadowPrediction {
+    pub model: Arc<ModelVersion>,
+    /// The number of the rollout for which it was scored.
+    pub rollout: i64,
+    pub prediction: Prediction,
+}
+
 /// A message with its prediction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scored {
     pub message: Message,
+    /// The model that scored it.
+    pub model: Arc<ModelVersion>,
     pub prediction: Prediction,
+    /// What another model says of it, where one was asked too.
+    pub shadow: Option<Box<ShadowPrediction>>,
     /// Tokens seen by the model, special tokens included.
     pub tokens: u32,
     pub truncated: bool,
@@ -276,7 +290,7 @@ impl Outcome {
     }
 }
 
-/// What is kept of a chunk's messages in one partition for those who watch the feed; what the bytes hold is theirs to know.
+/// What is kept of a chunk's messages in one partition that one model has scored, for those who watch the feed; what the bytes hold is theirs to know.
 ///
 /// It is written and replaced together with the messages' rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -284,18 +298,19 @@ pub struct Pane {
     pub partition: TopicPartition,
     /// The offsets that the chunk covers there.
     pub offsets: Range<i64>,
+    /// The model that scored its messages.
+    pub model: Arc<ModelVersion>,
     pub payload: Vec<u8>,
 }
 
-/// A chunk ready to be committed: one outcome for each of its messages, all scored by one model.
+/// A chunk ready to be committed: one outcome for each of its messages, each scored by the model that it names.
 #[derive(Debug, Clone)]
 pub struct ScoredChunk {
     /// In the order consumed.
     pub outcomes: Vec<Outcome>,
     pub offsets: Offsets,
     pub assignment: Assignment,
-    pub model: Arc<ModelVersion>,
-    /// One for each partition with scored messages, where the feed is watched.
+    /// One for each partition with scored messages and each model that has scored any there, where the feed is watched.
     pub panes: Vec<Pane>,
     /// When the first message of the chunk arrived.
     pub started: std::time::Instant,

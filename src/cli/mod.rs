@@ -16,6 +16,7 @@ mod pace;
 mod replay;
 mod replay_progress;
 mod retrain;
+mod rollout;
 mod run;
 mod score;
 mod signals;
@@ -57,6 +58,8 @@ enum Command {
     #[command(subcommand)]
     Retrain(retrain::RetrainCommand),
     #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
+    #[command(subcommand)]
     Drift(drift::DriftCommand),
     #[command(subcommand)]
     Alerts(alerts::AlertsCommand),
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(args),
         Command::Model(command) => model::run(command),
         Command::Retrain(command) => retrain::run(command),
+        Command::Rollout(command) => rollout::run(command),
         Command::Drift(command) => drift::run(command),
         Command::Alerts(command) => alerts::run(command),
         Command::Annotate(command) => annotate::run(command),

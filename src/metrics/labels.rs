@@ -49,6 +49,29 @@ impl Label for SwapEnd {
     }
 }
 
+/// As what a model has scored a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArmRole {
+    /// As the champion, which serves it.
+    Champion,
+    /// As the model beside the champion, which serves it.
+    Candidate,
+    /// As the model beside the champion, which does not.
+    Shadow,
+}
+
+impl Label for ArmRole {
+    const ALL: &'static [Self] = &[Self::Champion, Self::Candidate, Self::Shadow];
+
+    fn value(self) -> &'static str {
+        match self {
+            Self::Champion => "champion",
+            Self::Candidate => "candidate",
+            Self::Shadow => "shadow",
+        }
+    }
+}
+
 /// How a training ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrainingEnd {

@@ -20,7 +20,7 @@ pub trait Backend: Send {
 }
 
 /// The engine failed on a batch.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the model failed on a batch of {rows} x {width} tokens: {reason}")]
 pub struct InferError {
     pub rows: usize,

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::alerting::{self, Alerting};
 use super::annotating::Annotating;
 use super::feed::Feed;
-use super::{MonitorError, Setting};
+use super::{MonitorError, Setting, order};
 use crate::drift::memory::Memory;
 use crate::drift::pane;
 use crate::drift::reading::Reading;
 use crate::record::TopicPartition;
-use crate::store::{KeptPane, Lease};
+use crate::store::{KeptPane, Lease, PaneKey};
 
 /// What is in memory while the lease is held.
 pub(super) struct Held {
@@ -18,8 +18,8 @@ pub(super) struct Held {
     /// Up to where each partition has been counted.
     pub positions: BTreeMap<TopicPartition, i64>,
     pub feeds: BTreeMap<i32, Feed>,
-    /// Panes (partition and first offset) that are still kept and not needed any more.
-    pub over: Vec<(TopicPartition, i64)>,
+    /// Panes that are still kept and not needed any more.
+    pub over: Vec<PaneKey>,
     /// None where alerts are off.
     pub alerting: Option<Alerting>,
     /// None where nobody is asked for labels.
@@ -72,38 +72,43 @@ impl Held {
         })
     }
 
-    /// Counts a pane's messages.
+    /// Counts the messages of a chunk in a partition, of which each model's have a pane.
     pub(super) async fn take(
         &mut self,
         setting: &Setting,
-        pane: &KeptPane,
+        panes: &[KeptPane],
         partitions: &[(TopicPartition, Option<i64>)],
         now: i64,
     ) -> Result<(), MonitorError> {
-        let readings = readings(pane);
+        let read: Vec<Vec<(i64, Reading)>> = panes.iter().map(readings).collect();
         // Partitions that have nothing committed yet are waited for too: their messages may be as old.
         let expected = || partitions.iter().map(|(partition, _)| partition);
         if let Some(alerting) = &mut self.alerting {
             expected().for_each(|partition| alerting.expect(partition, now));
-            let store = &setting.store;
-            alerting
-                .take(store, pane.model, &pane.partition, &readings, now)
-                .await?;
+            // A series takes the messages of all models, in the order in which they were consumed.
+            for (index, run) in order::runs(&read) {
+                let (pane, run) = (&panes[index], &read[index][run]);
+                alerting
+                    .take(&setting.store, pane.model, &pane.partition, run, now)
+                    .await?;
+            }
         }
-        if let Some(annotating) = &mut self.annotating {
-            annotating
-                .take(&setting.store, pane, &readings, now)
-                .await?;
+        for (pane, readings) in panes.iter().zip(read) {
+            if let Some(annotating) = &mut self.annotating {
+                annotating
+                    .take(&setting.store, pane, &readings, now)
+                    .await?;
+            }
+            if !setting.drift.enabled {
+                continue;
+            }
+            let feed = self
+                .feeds
+                .entry(pane.model)
+                .or_insert_with(|| Feed::new(Memory::default(), &setting.drift, now));
+            expected().for_each(|partition| feed.expect(partition, now));
+            feed.take(pane, readings, now);
         }
-        if !setting.drift.enabled {
-            return Ok(());
-        }
-        let feed = self
-            .feeds
-            .entry(pane.model)
-            .or_insert_with(|| Feed::new(Memory::default(), &setting.drift, now));
-        expected().for_each(|partition| feed.expect(partition, now));
-        feed.take(pane, readings, now);
         Ok(())
     }
 }
@@ -112,7 +117,7 @@ impl Held {
 async fn feeds(
     setting: &Setting,
     now: i64,
-) -> Result<(BTreeMap<i32, Feed>, Vec<(TopicPartition, i64)>), MonitorError> {
+) -> Result<(BTreeMap<i32, Feed>, Vec<PaneKey>), MonitorError> {
     let store = &setting.store;
     let (mut feeds, mut lost) = (BTreeMap::new(), BTreeSet::new());
     for (model, bytes) in store.watch_memory().await? {
@@ -135,7 +140,7 @@ async fn feeds(
             .get_mut(&pane.model)
             .filter(|_| !lost.contains(&pane.model));
         if !feed.is_some_and(|feed| feed.restore(&pane, readings(&pane))) {
-            over.push((pane.partition, pane.offsets.start));
+            over.push(pane.key());
         }
     }
     Ok((feeds, over))

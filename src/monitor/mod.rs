@@ -18,6 +18,7 @@ mod intake;
 mod kept_alerts;
 mod kept_panes;
 mod labels;
+mod order;
 mod outbox;
 mod report;
 
@@ -48,7 +49,7 @@ use crate::notify::config::{Kind, Webhook};
 use crate::notify::receivers;
 use crate::pipeline::config::KafkaConfig;
 use crate::record::{ModelVersion, TopicPartition};
-use crate::store::{KeptNotice, KeptPane, Lease, Store, StoreError, Watched};
+use crate::store::{KeptNotice, KeptPane, Lease, PaneKey, Store, StoreError, Watched};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(2);
@@ -219,14 +220,17 @@ impl Monitor {
         let mut counted = Vec::new();
         let panes = store.panes_below(&committed, PANES).await?;
         let more = panes.len() >= PANES as usize;
-        for pane in panes {
-            let position = held.positions.get(&pane.partition).copied();
-            if position.is_none_or(|position| pane.offsets.start >= position) {
-                held.take(&self.setting, &pane, &partitions, now).await?;
+        for panes in order::by_chunk(panes) {
+            let Some(first) = panes.first() else {
+                continue;
+            };
+            let position = held.positions.get(&first.partition).copied();
+            if position.is_none_or(|position| first.offsets.start >= position) {
                 held.positions
-                    .insert(pane.partition.clone(), pane.offsets.end);
+                    .insert(first.partition.clone(), first.offsets.end);
+                held.take(&self.setting, &panes, &partitions, now).await?;
             }
-            counted.push(pane);
+            counted.extend(panes);
         }
         let Some(labels) = self.take_labels(&mut held, &committed).await? else {
             return Ok(false);
@@ -298,6 +302,11 @@ impl Monitor {
                 .zip(feed.heard())
                 .is_some_and(|(any, own)| any - own > RETIRED);
             let (windows, over) = feed.close(retired, now);
+            let over = over.into_iter().map(|(partition, first)| PaneKey {
+                partition,
+                first,
+                model,
+            });
             step.over.extend(over);
             let ends = retired && feed.alarms() > 0;
             let touched = !windows.is_empty() || step.counted.iter().any(|p| p.model == model);
@@ -338,8 +347,12 @@ impl Monitor {
             let feed = held.feeds.get(&pane.model);
             feed.is_some_and(|feed| feed.holds(pane))
         };
-        let place = |pane: &KeptPane| (pane.partition.clone(), pane.offsets.start);
-        step.held = step.counted.iter().filter(waits).map(place).collect();
+        step.held = step
+            .counted
+            .iter()
+            .filter(waits)
+            .map(KeptPane::key)
+            .collect();
         if let Some(alerting) = &mut held.alerting {
             let (changes, events) = alerting.step(&self.setting.store, now).await?;
             step.alerts = changes;

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::config::OutputConfig;
 use crate::clock;
-use crate::record::{DeadLetter, ModelVersion, Outcome, RawMessage, Scored};
+use crate::record::{DeadLetter, Outcome, RawMessage, Scored};
 
 /// A record on its way to an output topic.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,14 +55,14 @@ impl Encoder {
     }
 
     /// The record of an outcome.
-    pub(super) fn encode(&self, outcome: &Outcome, model: &ModelVersion) -> Record<'_> {
+    pub(super) fn encode(&self, outcome: &Outcome) -> Record<'_> {
         match outcome {
-            Outcome::Scored(scored) => self.result(scored, model),
+            Outcome::Scored(scored) => self.result(scored),
             Outcome::Dead(letter) => self.dead_letter(letter),
         }
     }
 
-    fn result(&self, scored: &Scored, model: &ModelVersion) -> Record<'_> {
+    fn result(&self, scored: &Scored) -> Record<'_> {
         let raw = &scored.message.raw;
         let mut record = Record {
             topic: &self.topics.results,
@@ -75,11 +75,11 @@ impl Encoder {
             value: Vec::new(),
         };
         let room = self.room(&record);
-        let mut body = result_body(scored, model, usize::MAX);
+        let mut body = result_body(scored, usize::MAX);
         let mut value = body.to_string();
         if value.len() > room {
             // The text is what is long; the whole of it stands in the input topic, at the origin.
-            body = result_body(scored, model, MAX_NAME);
+            body = result_body(scored, MAX_NAME);
             let without = body.to_string().len();
             let text = cut_to_json(&scored.message.text, room.saturating_sub(without));
             body["text"] = json!(text);
@@ -176,8 +176,8 @@ impl Encoder {
 }
 
 /// The body of a result, with names of at most `most` characters; where that is a limit, the text is left empty.
-fn result_body(scored: &Scored, model: &ModelVersion, most: usize) -> Value {
-    let message = &scored.message;
+fn result_body(scored: &Scored, most: usize) -> Value {
+    let (message, model) = (&scored.message, &scored.model);
     let mut body = Map::new();
     let mut name = |key: &str, value: &Option<String>| {
         if let Some(value) = value {

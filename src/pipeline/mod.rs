@@ -5,6 +5,7 @@
 //! What they hand over stands in [`crate::record`]; every channel holds one chunk. [`flight`] is what the first and the
 //! last share: which chunks still count, and under which right they may be committed.
 
+mod arms;
 mod claim;
 pub mod client;
 mod collect;

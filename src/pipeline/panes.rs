@@ -2,47 +2,62 @@
 
 use std::collections::BTreeMap;
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 
+use super::arms::{Answer, Voice};
 use crate::drift::pane;
 use crate::drift::reading::{Described, Reading};
-use crate::record::{Decoded, Encoded, Message, Offsets, Pane, Prediction, TopicPartition};
+use crate::record::{
+    Decoded, Encoded, Message, ModelVersion, Offsets, Pane, Prediction, TopicPartition,
+};
 
 /// A post cannot be written after Kafka had it. Clocks differ a little; a time further ahead is not believed, since it would
 /// move the watermark past everything that comes then.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
 
-/// One pane for each partition with scored messages. `encoded` and `predictions` are of the messages among the items, in
-/// their order; `special` are the tokens that stand round every text, sorted.
-pub(super) fn of<E>(
+/// A model, and the tokens that stand round every text, sorted.
+pub(super) type Speaker = (Arc<ModelVersion>, Vec<u32>);
+
+/// One pane for each partition with scored messages and each model that has scored any there. `answers` are of the messages among
+/// the items, in their order.
+pub(super) fn of(
     items: &[Decoded],
-    encoded: &[Encoded],
-    predictions: &[Result<Prediction, E>],
+    answers: &[Answer],
     offsets: &Offsets,
-    special: &[u32],
+    champion: Speaker,
+    second: Option<Speaker>,
 ) -> Vec<Pane> {
     let messages = items.iter().filter_map(|item| match item {
         Decoded::Message(message) => Some(message),
         Decoded::Dead(_) => None,
     });
-    let mut readings: BTreeMap<TopicPartition, Vec<(i64, Reading)>> = BTreeMap::new();
-    for ((message, encoded), prediction) in messages.zip(encoded).zip(predictions) {
-        if let Ok(prediction) = prediction {
+    let second = second.as_ref().unwrap_or(&champion);
+    let mut readings: BTreeMap<(TopicPartition, bool), Vec<(i64, Reading)>> = BTreeMap::new();
+    for (message, answer) in messages.zip(answers) {
+        if let Ok(prediction) = &answer.said {
             let origin = &message.raw.origin;
-            readings.entry(origin.topic_partition()).or_default().push((
-                origin.offset,
-                reading(message, encoded, prediction, special),
-            ));
+            let is_second = answer.by == Voice::Second;
+            let (_, special) = if is_second { second } else { &champion };
+            let reading = reading(message, &answer.encoded, prediction, special);
+            let pane = (origin.topic_partition(), is_second);
+            readings
+                .entry(pane)
+                .or_default()
+                .push((origin.offset, reading));
         }
     }
     readings
         .into_iter()
-        .filter_map(|(partition, readings)| {
+        .filter_map(|((partition, is_second), readings)| {
             let offsets = offsets.0.get(&partition)?.clone();
             let payload = pane::encode(readings.iter().map(|(offset, reading)| (*offset, reading)));
+            let (model, _) = if is_second { second } else { &champion };
             Some(Pane {
                 partition,
                 offsets,
+                model: Arc::clone(model),
                 payload,
             })
         })
@@ -78,7 +93,17 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::record::{DeadLetter, DeadReason, Origin, RawMessage};
+    use crate::model::backend::InferError;
+    use crate::record::{DeadLetter, DeadReason, Origin, Problem, RawMessage};
+
+    fn speaker(version: &str) -> Speaker {
+        let version = ModelVersion {
+            version: version.to_owned(),
+            labels: vec!["bad".into(), "good".into()],
+            problem: Problem::SingleLabel,
+        };
+        (Arc::new(version), vec![101, 102])
+    }
 
     fn raw(partition: i32, offset: i64) -> RawMessage {
         RawMessage {
@@ -127,19 +152,33 @@ mod tests {
             ids: vec![101, 7, 8, 102],
             truncated: false,
         };
+        let answer = |by, said| Answer {
+            by,
+            encoded: encoded.clone(),
+            said,
+            shadow: None,
+        };
         let good = || {
             Ok(Prediction {
                 label: 1,
                 probabilities: vec![0.0, 1.0],
             })
         };
+        let failed = Err(InferError {
+            rows: 1,
+            width: 4,
+            reason: "failed".into(),
+        });
         let mut offsets = Offsets::default();
         items
             .iter()
             .for_each(|item| offsets.include(&item.raw().origin));
-        let encoded = vec![encoded; 3];
-        let predictions = [good(), good(), Err("failed")];
-        let panes = of(&items, &encoded, &predictions, &offsets, &[101, 102]);
+        let answers = [
+            answer(Voice::Champion, good()),
+            answer(Voice::Champion, good()),
+            answer(Voice::Champion, failed),
+        ];
+        let panes = of(&items, &answers, &offsets, speaker("one"), None);
         assert_eq!(panes.len(), 2);
         assert_eq!(
             (panes[0].partition.partition, panes[0].offsets.clone()),
@@ -156,6 +195,56 @@ mod tests {
         assert_eq!(
             ahead.time, 1_000_000,
             "a time in the future is not believed"
+        );
+    }
+
+    #[test]
+    fn each_model_has_a_pane_of_its_own_over_the_same_offsets_and_each_message_is_in_one() {
+        let items: Vec<Decoded> = (0..4).map(|offset| message(0, offset, 900)).collect();
+        let mut offsets = Offsets::default();
+        items
+            .iter()
+            .for_each(|item| offsets.include(&item.raw().origin));
+        let by = [
+            Voice::Second,
+            Voice::Champion,
+            Voice::Champion,
+            Voice::Second,
+        ];
+        let answers = by.map(|by| Answer {
+            by,
+            encoded: Encoded {
+                ids: vec![101, 7, 102],
+                truncated: false,
+            },
+            said: Ok(Prediction {
+                label: 1,
+                probabilities: vec![0.0, 1.0],
+            }),
+            // What is said in shadow is not counted.
+            shadow: (by == Voice::Champion).then(|| Prediction {
+                label: 0,
+                probabilities: vec![1.0, 0.0],
+            }),
+        });
+        let panes = of(
+            &items,
+            &answers,
+            &offsets,
+            speaker("one"),
+            Some(speaker("two")),
+        );
+        let found: Vec<_> = panes
+            .iter()
+            .map(|pane| {
+                let readings = pane::decode(&pane.payload).unwrap();
+                let offsets: Vec<i64> = readings.iter().map(|(offset, _)| *offset).collect();
+                (&*pane.model.version, pane.offsets.clone(), offsets)
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [("one", 0..4, vec![1, 2]), ("two", 0..4, vec![0, 3])]
         );
     }
 }

@@ -240,7 +240,7 @@ impl Sink {
         let records: Vec<Record<'_>> = chunk
             .outcomes
             .iter()
-            .map(|outcome| encoder.encode(outcome, &chunk.model))
+            .map(|outcome| encoder.encode(outcome))
             .collect();
         let (flight, health) = (Arc::clone(&self.flight), self.health.clone());
         let trouble = |said: &str| {
@@ -324,7 +324,7 @@ impl Sink {
         for outcome in &chunk.outcomes {
             match outcome {
                 Outcome::Scored(scored) => {
-                    let label = chunk
+                    let label = scored
                         .model
                         .labels
                         .get(scored.prediction.label)

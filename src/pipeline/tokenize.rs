@@ -6,16 +6,20 @@ use std::time::Instant;
 use rayon::prelude::*;
 use tokio::sync::mpsc;
 
+use super::arms::Second;
 use super::error::PipelineError;
 use super::flight::Flight;
 use crate::metrics::{Abandoned, Metrics, Stage};
-use crate::model::live::{Live, Loaded};
-use crate::record::{Chunk, Decoded, EncodedChunk};
+use crate::model::live::{Arm, Live, Loaded, Serving};
+use crate::record::{Chunk, Decoded, Encoded, EncodedChunk, Message};
+use crate::rollout::share::Place;
 
-/// A chunk with the model that scores it: whose tokens it has.
+/// A chunk with the models that score it: whose tokens it has.
 pub(super) struct Taken {
     pub chunk: EncodedChunk,
-    pub model: Arc<Loaded>,
+    pub champion: Arc<Loaded>,
+    /// What the model beside the champion is to score, where a rollout is under way.
+    pub second: Option<Second<Arc<Arm>>>,
 }
 
 /// What the thread works with.
@@ -65,25 +69,60 @@ impl Tokenize {
                 continue;
             }
             let begun = Instant::now();
-            let texts: Vec<&str> = chunk
-                .items
-                .iter()
-                .filter_map(|item| match item {
-                    Decoded::Message(message) => Some(&*message.text),
-                    Decoded::Dead(_) => None,
-                })
-                .collect();
-            let model = self.live.current();
-            let encode = |text: &&str| model.tokenizer().encode(text);
-            let encoded = self.pool.install(|| texts.par_iter().map(encode).collect());
+            let taken = self.take(chunk);
             self.metrics
                 .stage_seconds
                 .of(Stage::Tokenize)
                 .observe(begun.elapsed().as_secs_f64());
-            let chunk = EncodedChunk { chunk, encoded };
-            if out.blocking_send(Taken { chunk, model }).is_err() {
+            if out.blocking_send(taken).is_err() {
                 return;
             }
         }
+    }
+
+    fn take(&self, chunk: Chunk) -> Taken {
+        let Serving { champion, arm } = self.live.serving();
+        let messages = || {
+            chunk.items.iter().filter_map(|item| match item {
+                Decoded::Message(message) => Some(message),
+                Decoded::Dead(_) => None,
+            })
+        };
+        let Some(arm) = arm.filter(|arm| !arm.is_given_up()) else {
+            let encoded = self.encode(&champion, messages());
+            return Taken {
+                chunk: EncodedChunk { chunk, encoded },
+                champion,
+                second: None,
+            };
+        };
+        let places: Vec<Place> = messages()
+            .map(|message| arm.division().place(message))
+            .collect();
+        let of = |not: Place| {
+            let placed = messages().zip(&places);
+            placed.filter_map(move |(message, &place)| (place != not).then_some(message))
+        };
+        let encoded = self.encode(&champion, of(Place::Candidate));
+        let theirs = self.encode(arm.model(), of(Place::Champion));
+        Taken {
+            chunk: EncodedChunk { chunk, encoded },
+            champion,
+            second: Some(Second {
+                arm,
+                places,
+                encoded: theirs,
+            }),
+        }
+    }
+
+    fn encode<'a>(
+        &self,
+        model: &Loaded,
+        messages: impl Iterator<Item = &'a Message>,
+    ) -> Vec<Encoded> {
+        let texts: Vec<&str> = messages.map(|message| &*message.text).collect();
+        let encode = |text: &&str| model.tokenizer().encode(text);
+        self.pool.install(|| texts.par_iter().map(encode).collect())
     }
 }

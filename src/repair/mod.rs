@@ -176,7 +176,7 @@ impl Repair<'_> {
                     Err(error) => Err(error.into()),
                     Ok(None) => Ok(Err("its outcome is no longer in Kafka".to_owned())),
                     Ok(Some((kind, record))) => match rebuild(kind, &record, raw, decoder) {
-                        Ok(rebuilt) => batches.add(rebuilt, held),
+                        Ok(outcome) => batches.add(outcome, held),
                         Err(reason) => Ok(Err(reason)),
                     },
                 };

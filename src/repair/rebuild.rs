@@ -3,6 +3,8 @@
 //! The record is what counts: it says what was scored, and how it was read then. The message gives what the record lacks: its time
 //! and key, a text or a payload that was cut for its size, and a time of the event below the millisecond.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -39,19 +41,13 @@ struct DeadLetterBody {
     detail: String,
 }
 
-/// An outcome, and the model that scored it unless it is a dead letter.
-pub(super) struct Rebuilt {
-    pub outcome: Outcome,
-    pub model: Option<ModelVersion>,
-}
-
-/// Puts an outcome together again; `Err` says in words why it cannot be.
+/// Puts an outcome together again; `Err` says in words why it cannot be. The model of a scored one is as the record shows it.
 pub(super) fn rebuild(
     kind: Kind,
     record: &[u8],
     raw: RawMessage,
     decoder: &Decoder,
-) -> Result<Rebuilt, String> {
+) -> Result<Outcome, String> {
     let unreadable = |error: serde_json::Error| format!("its outcome cannot be read: {error}");
     match kind {
         Kind::Dead => {
@@ -60,14 +56,11 @@ pub(super) fn rebuild(
                 .into_iter()
                 .find(|reason| reason.as_str() == body.reason)
                 .ok_or_else(|| format!("this version knows no reason {:?}", body.reason))?;
-            Ok(Rebuilt {
-                outcome: Outcome::Dead(DeadLetter {
-                    raw,
-                    reason,
-                    detail: body.detail,
-                }),
-                model: None,
-            })
+            Ok(Outcome::Dead(DeadLetter {
+                raw,
+                reason,
+                detail: body.detail,
+            }))
         }
         Kind::Result => {
             let body: ResultBody = serde_json::from_slice(record).map_err(unreadable)?;
@@ -76,7 +69,7 @@ pub(super) fn rebuild(
     }
 }
 
-fn scored(body: ResultBody, raw: RawMessage, decoder: &Decoder) -> Result<Rebuilt, String> {
+fn scored(body: ResultBody, raw: RawMessage, decoder: &Decoder) -> Result<Outcome, String> {
     let labels: Vec<String> = body.probabilities.keys().cloned().collect();
     let label = labels
         .iter()
@@ -119,22 +112,21 @@ fn scored(body: ResultBody, raw: RawMessage, decoder: &Decoder) -> Result<Rebuil
         };
     }
     let problem = problem(&probabilities);
-    Ok(Rebuilt {
-        outcome: Outcome::Scored(Scored {
-            message,
-            prediction: Prediction {
-                label,
-                probabilities,
-            },
-            tokens: body.tokens,
-            truncated: body.truncated,
-        }),
-        model: Some(ModelVersion {
+    Ok(Outcome::Scored(Scored {
+        message,
+        model: Arc::new(ModelVersion {
             version: body.model,
             labels,
             problem,
         }),
-    })
+        prediction: Prediction {
+            label,
+            probabilities,
+        },
+        shadow: None,
+        tokens: body.tokens,
+        truncated: body.truncated,
+    }))
 }
 
 /// A time as a record has it.
@@ -152,7 +144,8 @@ fn problem(probabilities: &[f32]) -> Problem {
 }
 
 /// Brings the probabilities into the order that the database has for the model; `false` where its labels are others.
-pub(super) fn reorder(scored: &mut Scored, labels: &mut Vec<String>, wanted: &[String]) -> bool {
+pub(super) fn reorder(scored: &mut Scored, wanted: &[String]) -> bool {
+    let labels = &scored.model.labels;
     let places: Option<Vec<usize>> = wanted
         .iter()
         .map(|name| labels.iter().position(|label| label == name))
@@ -168,7 +161,6 @@ pub(super) fn reorder(scored: &mut Scored, labels: &mut Vec<String>, wanted: &[S
         .position(|&at| at == prediction.label)
         .unwrap_or_default();
     prediction.probabilities = probabilities;
-    *labels = wanted.to_vec();
     true
 }
 

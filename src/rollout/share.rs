@@ -132,6 +132,73 @@ impl Split {
     }
 }
 
+/// What is done with a message while a model is tried beside the champion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The champion scores it.
+    Champion,
+    /// The champion serves it, and the candidate scores it too.
+    Shadow,
+    /// The candidate serves it.
+    Candidate,
+}
+
+/// How messages are divided between the champion and one model beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Division {
+    together: KeepTogether,
+    share: f64,
+    serves: Split,
+    shadow_share: f64,
+    shadows: Split,
+}
+
+impl Division {
+    /// The candidate serves `share` of the units, and scores `shadow_share` of the other messages too, which are drawn one by one.
+    ///
+    /// # Errors
+    /// [`SplitError`] where the shares are none.
+    pub fn new(
+        salt: &str,
+        share: f64,
+        shadow_share: f64,
+        together: KeepTogether,
+    ) -> Result<Self, SplitError> {
+        Ok(Self {
+            together,
+            share,
+            serves: Split::new(salt, &[share])?,
+            shadow_share,
+            // Another salt, so that the draw does not know of the arms.
+            shadows: Split::new(&format!("shadow {salt}"), &[shadow_share])?,
+        })
+    }
+
+    /// The part of the feed that the candidate serves.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        self.share
+    }
+
+    /// What is done with a message: the same whichever instance asks, and however often it is delivered.
+    #[must_use]
+    pub fn place(&self, message: &Message) -> Place {
+        let serves = || self.serves.arm(Unit::of(message, self.together)).is_some();
+        let shadows = || {
+            self.shadows
+                .arm(Unit::Origin(&message.raw.origin))
+                .is_some()
+        };
+        if self.share > 0.0 && serves() {
+            Place::Candidate
+        } else if self.shadow_share >= 1.0 || (self.shadow_share > 0.0 && shadows()) {
+            Place::Shadow
+        } else {
+            Place::Champion
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, Utc};
@@ -227,7 +294,59 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_division_serves_a_share_of_authors_and_draws_the_shadow_from_the_other_messages() {
+        let division = Division::new("s", 0.25, 0.5, KeepTogether::Author).unwrap();
+        let (authors, each) = (2000, 10);
+        let mut counts = [0_u32; 3];
+        let mut served = 0;
+        for author in 0..authors {
+            let author = author.to_string();
+            let places = (0..each).map(|offset| {
+                let mut message = message(Some(&author), None, None);
+                message.raw.origin.offset =
+                    i64::from(author.parse::<i32>().unwrap() * each + offset);
+                division.place(&message)
+            });
+            let places: Vec<Place> = places.collect();
+            let candidates = places.iter().filter(|place| **place == Place::Candidate);
+            let candidates = candidates.count();
+            assert!(
+                [0, places.len()].contains(&candidates),
+                "an author has one model"
+            );
+            served += u32::from(candidates > 0);
+            for place in places {
+                counts[place as usize] += 1;
+            }
+        }
+        let near = |count: u32, mean: f64| (f64::from(count) - mean).abs() < 4.0 * mean.sqrt();
+        assert!(near(served, 500.0), "{served} authors");
+        let rest = f64::from(20_000 - counts[2]) / 2.0;
+        assert!(near(counts[0], rest) && near(counts[1], rest), "{counts:?}");
+    }
+
     proptest! {
+        #[test]
+        fn shares_of_nothing_and_of_everything_leave_no_draw(author in ".{0,12}", salt in ".{0,6}", together: bool) {
+            let together = if together { KeepTogether::Author } else { KeepTogether::Subject };
+            let message = message(Some(&author), Some("delta"), None);
+            let place = |share, shadow| Division::new(&salt, share, shadow, together).unwrap().place(&message);
+            prop_assert_eq!(place(0.0, 0.0), Place::Champion);
+            prop_assert_eq!(place(0.0, 1.0), Place::Shadow);
+            prop_assert_eq!(place(1.0, 1.0), Place::Candidate);
+        }
+
+        #[test]
+        fn the_shadow_share_moves_nobody_between_the_models(author in ".{0,12}", share in 0.0_f64..1.0, one in 0.0_f64..1.0, other in 0.0_f64..1.0) {
+            let message = message(Some(&author), None, None);
+            let serves = |shadow| {
+                let division = Division::new("s", share, shadow, KeepTogether::Author).unwrap();
+                division.place(&message) == Place::Candidate
+            };
+            prop_assert_eq!(serves(one), serves(other));
+        }
+
         #[test]
         fn a_growing_canary_takes_no_author_back(author in ".{0,12}", salt in ".{0,6}", share in 0.0_f64..1.0, more in 0.0_f64..1.0) {
             let (small, large) = (share.min(more), share.max(more));

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use super::epochs::{columns, partition};
 use super::labelled::{self, KeptMeasure, LabelledMessage};
-use super::panes::{self, KeptPane};
+use super::panes::{self, KeptPane, PaneKey};
 use super::{
     AlertStep, KeptNotice, KeptPick, Lease, Store, StoreError, annotations, leases, notices,
 };
@@ -47,10 +47,10 @@ pub struct KeptReport {
 pub struct Watched {
     /// Panes that have been counted, or will not be.
     pub counted: Vec<KeptPane>,
-    /// Those of them (partition and first offset) that hold messages of no closed window: they are kept.
-    pub held: BTreeSet<(TopicPartition, i64)>,
+    /// Those of them that hold messages of no closed window: they are kept.
+    pub held: BTreeSet<PaneKey>,
     /// Panes kept before that hold none any more.
-    pub over: Vec<(TopicPartition, i64)>,
+    pub over: Vec<PaneKey>,
     /// For each model, what to remember.
     pub memory: Vec<(i32, Vec<u8>)>,
     pub windows: Vec<KeptWindow>,

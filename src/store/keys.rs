@@ -26,12 +26,18 @@ impl Keys<'_> {
 impl<'a> FromIterator<&'a RawMessage> for Keys<'a> {
     fn from_iter<I: IntoIterator<Item = &'a RawMessage>>(messages: I) -> Self {
         let mut keys = Self::default();
-        for raw in messages {
-            keys.topic.push(&raw.origin.topic);
-            keys.partition.push(raw.origin.partition);
-            keys.offset.push(raw.origin.offset);
-            keys.kafka_time.push(clean::time(raw.kafka_time));
-        }
+        keys.extend(messages);
         keys
+    }
+}
+
+impl<'a> Extend<&'a RawMessage> for Keys<'a> {
+    fn extend<I: IntoIterator<Item = &'a RawMessage>>(&mut self, messages: I) {
+        for raw in messages {
+            self.topic.push(&raw.origin.topic);
+            self.partition.push(raw.origin.partition);
+            self.offset.push(raw.origin.offset);
+            self.kafka_time.push(clean::time(raw.kafka_time));
+        }
     }
 }

@@ -26,6 +26,8 @@ pub struct Maintained {
     pub rows_removed: u64,
     /// Counts per minute removed.
     pub minutes_removed: u64,
+    /// Answers removed that were given in shadow.
+    pub shadow_removed: u64,
 }
 
 impl Store {
@@ -56,6 +58,10 @@ impl Store {
                 },
                 Err(error) => failed = failed.or(Some(error)),
             }
+        }
+        match self.trim_shadow(now - self.window.retention).await {
+            Ok(rows) => done.shadow_removed += rows,
+            Err(error) => failed = failed.or(Some(error)),
         }
         match failed {
             Some(error) => Err(error),

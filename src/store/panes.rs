@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sqlx::PgConnection;
 
 use super::epochs::{columns, partition};
+use super::write::Numbers;
 use super::{Store, StoreError};
 use crate::record::{Origin, ScoredChunk, TopicPartition};
 
@@ -18,6 +19,16 @@ pub struct KeptPane {
     /// The number of the model that scored it.
     pub model: i32,
     pub payload: Vec<u8>,
+}
+
+/// Which pane it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PaneKey {
+    pub partition: TopicPartition,
+    /// The first offset that the chunk covers there.
+    pub first: i64,
+    /// The number of the model.
+    pub model: i32,
 }
 
 /// A pane as the tables hold it.
@@ -42,6 +53,16 @@ impl From<Row> for KeptPane {
 }
 
 impl KeptPane {
+    /// Which one it is.
+    #[must_use]
+    pub fn key(&self) -> PaneKey {
+        PaneKey {
+            partition: self.partition.clone(),
+            first: self.offsets.start,
+            model: self.model,
+        }
+    }
+
     /// Where its message with this offset stands.
     #[must_use]
     pub fn origin(&self, offset: i64) -> Origin {
@@ -113,7 +134,7 @@ impl Store {
 pub(super) async fn replace(
     connection: &mut PgConnection,
     chunk: &ScoredChunk,
-    model_id: i32,
+    numbers: &Numbers,
     redelivered: impl Fn(&TopicPartition, i64) -> bool,
 ) -> Result<(), StoreError> {
     let again: BTreeMap<&TopicPartition, i64> = chunk
@@ -129,20 +150,25 @@ pub(super) async fn replace(
     if chunk.panes.is_empty() {
         return Ok(());
     }
-    let (topics, numbers) = columns(chunk.panes.iter().map(|pane| &pane.partition));
+    let (topics, partitions) = columns(chunk.panes.iter().map(|pane| &pane.partition));
     let first: Vec<i64> = chunk.panes.iter().map(|pane| pane.offsets.start).collect();
     let next: Vec<i64> = chunk.panes.iter().map(|pane| pane.offsets.end).collect();
+    let models: Vec<i32> = chunk
+        .panes
+        .iter()
+        .map(|pane| numbers.of(&pane.model))
+        .collect();
     let payload: Vec<&[u8]> = chunk.panes.iter().map(|pane| &*pane.payload).collect();
     sqlx::query!(
         r#"INSERT INTO drift_panes (topic, "partition", first_offset, next_offset, model, payload)
-           SELECT topic, number, first_offset, next_offset, $5, payload
-             FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[], $6::bytea[])
-                  AS made (topic, number, first_offset, next_offset, payload)"#,
+           SELECT topic, number, first_offset, next_offset, model, payload
+             FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bytea[])
+                  AS made (topic, number, first_offset, next_offset, model, payload)"#,
         topics as _,
-        &numbers,
+        &partitions,
         &first,
         &next,
-        model_id,
+        &models,
         &payload as _,
     )
     .execute(connection)
@@ -170,7 +196,8 @@ async fn delete_above(
     Ok(())
 }
 
-/// The earliest panes that are wholly below `committed`, at most `limit`.
+/// The earliest panes that are wholly below `committed`, at most `limit` and those that begin at the same offset as the last: so
+/// the panes of a chunk in a partition are read together.
 pub(super) async fn below(
     connection: &mut PgConnection,
     committed: &[(TopicPartition, i64)],
@@ -186,7 +213,7 @@ pub(super) async fn below(
                ON pane.topic = done.topic AND pane."partition" = done.number
               AND pane.next_offset <= done.committed
             ORDER BY pane.first_offset
-            LIMIT $4"#,
+            FETCH FIRST ($4) ROWS WITH TIES"#,
         topics as _,
         &numbers,
         &offsets,
@@ -201,25 +228,26 @@ pub(super) async fn below(
 pub(super) async fn count(
     connection: &mut PgConnection,
     counted: &[KeptPane],
-    held: &BTreeSet<(TopicPartition, i64)>,
+    held: &BTreeSet<PaneKey>,
 ) -> Result<(), StoreError> {
     if counted.is_empty() {
         return Ok(());
     }
-    let place = |pane: &KeptPane| (pane.partition.clone(), pane.offsets.start);
     let (topics, numbers) = columns(counted.iter().map(|pane| &pane.partition));
     let first: Vec<i64> = counted.iter().map(|pane| pane.offsets.start).collect();
     let kept: Vec<bool> = counted
         .iter()
-        .map(|pane| held.contains(&place(pane)))
+        .map(|pane| held.contains(&pane.key()))
         .collect();
+    let models: Vec<i32> = counted.iter().map(|pane| pane.model).collect();
     // A place is held already only where offsets were set back by hand, and what is held was counted.
     sqlx::query!(
         r#"WITH taken AS (
                DELETE FROM drift_panes pane
-                USING unnest($1::text[], $2::integer[], $3::bigint[], $4::boolean[]) AS counted (topic, number, first_offset, kept)
+                USING unnest($1::text[], $2::integer[], $3::bigint[], $4::boolean[], $5::integer[])
+                      AS counted (topic, number, first_offset, kept, model)
                 WHERE pane.topic = counted.topic AND pane."partition" = counted.number
-                  AND pane.first_offset = counted.first_offset
+                  AND pane.first_offset = counted.first_offset AND pane.model = counted.model
                RETURNING pane.first_offset, pane.next_offset, pane."partition", pane.model, pane.topic, pane.payload, counted.kept)
            INSERT INTO drift_held (first_offset, next_offset, "partition", model, topic, payload)
            SELECT first_offset, next_offset, "partition", model, topic, payload FROM taken WHERE kept
@@ -228,30 +256,33 @@ pub(super) async fn count(
         &numbers,
         &first,
         &kept,
+        &models,
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Removes held panes by partition and first offset.
+/// Removes held panes.
 pub(super) async fn let_go(
     connection: &mut PgConnection,
-    over: &[(TopicPartition, i64)],
+    over: &[PaneKey],
 ) -> Result<(), StoreError> {
     if over.is_empty() {
         return Ok(());
     }
-    let (topics, numbers) = columns(over.iter().map(|(partition, _)| partition));
-    let first: Vec<i64> = over.iter().map(|(_, first)| *first).collect();
+    let (topics, numbers) = columns(over.iter().map(|key| &key.partition));
+    let first: Vec<i64> = over.iter().map(|key| key.first).collect();
+    let models: Vec<i32> = over.iter().map(|key| key.model).collect();
     sqlx::query!(
         r#"DELETE FROM drift_held pane
-            USING unnest($1::text[], $2::integer[], $3::bigint[]) AS closed (topic, number, first_offset)
+            USING unnest($1::text[], $2::integer[], $3::bigint[], $4::integer[]) AS closed (topic, number, first_offset, model)
             WHERE pane.topic = closed.topic AND pane."partition" = closed.number
-              AND pane.first_offset = closed.first_offset"#,
+              AND pane.first_offset = closed.first_offset AND pane.model = closed.model"#,
         topics as _,
         &numbers,
         &first,
+        &models,
     )
     .execute(connection)
     .await?;

@@ -10,7 +10,7 @@ use super::config::TextStorage;
 use super::keys::Keys;
 use super::rollups::{Deltas, Minute};
 use super::{StoreError, clean, slices};
-use crate::record::{ModelVersion, Scored};
+use crate::record::{ModelVersion, Origin, Prediction, Scored};
 
 /// Inserts the rows; none of them may be there yet.
 pub(super) async fn insert(
@@ -105,15 +105,7 @@ impl<'a> Columns<'a> {
         let mut confidence = Vec::with_capacity(rows.len());
         for row in rows {
             let prediction = &row.prediction;
-            if prediction.probabilities.len() != model.labels.len() {
-                return Err(mismatch(row, model));
-            }
-            let (Some(name), Some(&probability)) = (
-                model.labels.get(prediction.label),
-                prediction.probabilities.get(prediction.label),
-            ) else {
-                return Err(mismatch(row, model));
-            };
+            let (name, probability) = answer(&row.message.raw.origin, model, prediction)?;
             label.push(clean::name(name));
             confidence.push(probability);
             probabilities.extend_from_slice(&prediction.probabilities);
@@ -186,15 +178,28 @@ impl<'a> Columns<'a> {
     }
 }
 
-fn mismatch(row: &Scored, model: &ModelVersion) -> StoreError {
-    StoreError::Other {
-        problem: format!(
-            "message {} has {} probabilities and label {}, but its model has {} labels",
-            row.message.raw.origin,
-            row.prediction.probabilities.len(),
-            row.prediction.label,
-            model.labels.len()
-        ),
-        code: None,
+/// The predicted label by name, and its probability.
+pub(super) fn answer<'a>(
+    origin: &Origin,
+    model: &'a ModelVersion,
+    prediction: &Prediction,
+) -> Result<(&'a str, f32), StoreError> {
+    let name = model.labels.get(prediction.label);
+    let probability = prediction.probabilities.get(prediction.label);
+    match (name, probability) {
+        (Some(name), Some(&probability))
+            if prediction.probabilities.len() == model.labels.len() =>
+        {
+            Ok((name, probability))
+        }
+        _ => Err(StoreError::Other {
+            problem: format!(
+                "message {origin} has {} probabilities and label {}, but its model has {} labels",
+                prediction.probabilities.len(),
+                prediction.label,
+                model.labels.len()
+            ),
+            code: None,
+        }),
     }
 }

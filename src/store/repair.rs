@@ -9,8 +9,8 @@ use sqlx::PgConnection;
 
 use super::keys::Keys;
 use super::rollups::{Deltas, Minute};
-use super::write::{MAX_REROUTED, Rows};
-use super::{Store, StoreError, clean, epochs};
+use super::write::{MAX_REROUTED, Numbers, Rows};
+use super::{Store, StoreError, clean, epochs, shadow};
 use crate::record::{Origin, RawMessage, ScoredChunk, TopicPartition};
 
 /// A count per minute that is to be made that of the rows.
@@ -75,11 +75,7 @@ impl Store {
         held: &BTreeSet<Origin>,
     ) -> Result<(), StoreError> {
         let rows = Rows::of(chunk);
-        // A chunk of dead letters alone says nothing of a model.
-        let model_id = match rows.scored.as_slice() {
-            [] => 0,
-            _ => self.model_id(&chunk.model).await?,
-        };
+        let numbers = self.numbers(chunk, &rows).await?;
         let mut all = false;
         let mut rerouted = 0;
         loop {
@@ -87,7 +83,7 @@ impl Store {
                 .raw()
                 .filter(|raw: &&RawMessage| all || held.contains(&raw.origin))
                 .collect();
-            match self.rewrite_once(chunk, &rows, &replaced, model_id).await {
+            match self.rewrite_once(&rows, &replaced, &numbers).await {
                 // Written since they were looked for.
                 Err(error) if error.is_unique_violation() && !all => all = true,
                 Err(error) if error.is_rerouted() && rerouted < MAX_REROUTED => rerouted += 1,
@@ -98,17 +94,17 @@ impl Store {
 
     async fn rewrite_once(
         &self,
-        chunk: &ScoredChunk,
         rows: &Rows<'_>,
         replaced: &Keys<'_>,
-        model_id: i32,
+        numbers: &Numbers,
     ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         epochs::hold(&mut transaction, &rows.partitions).await?;
         let mut deltas = Deltas::default();
         delete(&mut transaction, replaced, &mut deltas).await?;
-        self.insert(&mut transaction, chunk, rows, model_id, deltas)
-            .await?;
+        // What stands beside a row that was another one is not what was served.
+        shadow::delete(&mut transaction, replaced).await?;
+        self.insert(&mut transaction, rows, numbers, deltas).await?;
         transaction.commit().await?;
         Ok(())
     }

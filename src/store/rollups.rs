@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use sqlx::PgConnection;
 
 use super::{Store, StoreError, clean};
-use crate::record::{Message, ModelVersion, Scored};
+use crate::record::{Message, Scored};
 
 /// What is counted together. Ordered, so that all writers lock these rows in one order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +26,7 @@ pub(super) struct Deltas(BTreeMap<Minute, i64>);
 
 impl Deltas {
     /// Counts a row that is being inserted.
-    pub(super) fn count(&mut self, scored: &Scored, model: &ModelVersion) {
+    pub(super) fn count(&mut self, scored: &Scored) {
         let Message {
             event_time,
             source,
@@ -35,7 +35,8 @@ impl Deltas {
         } = &scored.message;
         let name =
             |value: &Option<String>| clean::name(value.as_deref().unwrap_or_default()).into_owned();
-        let label = model
+        let label = scored
+            .model
             .labels
             .get(scored.prediction.label)
             .map(String::as_str);

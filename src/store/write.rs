@@ -6,9 +6,11 @@ use sqlx::PgConnection;
 
 use super::keys::Keys;
 use super::rollups::Deltas;
-use super::{Epochs, Store, StoreError, dead_letters, epochs, panes, predictions};
+use super::{Epochs, Store, StoreError, dead_letters, epochs, panes, predictions, shadow};
 use crate::fault;
-use crate::record::{DeadLetter, Origin, Outcome, RawMessage, Scored, ScoredChunk, TopicPartition};
+use crate::record::{
+    DeadLetter, ModelVersion, Origin, Outcome, RawMessage, Scored, ScoredChunk, TopicPartition,
+};
 
 /// How often a chunk is begun anew because partitions were made under it: it needs one of each table.
 pub(super) const MAX_REROUTED: u32 = 5;
@@ -38,12 +40,12 @@ impl Store {
         chunk: &ScoredChunk,
         epochs: &Epochs,
     ) -> Result<(), StoreError> {
-        let model_id = self.model_id(&chunk.model).await?;
         let rows = Rows::of(chunk);
+        let numbers = self.numbers(chunk, &rows).await?;
         let mut replace = Replace::Redelivered;
         let mut rerouted = 0;
         loop {
-            match self.attempt(chunk, &rows, epochs, model_id, replace).await {
+            match self.attempt(chunk, &rows, epochs, &numbers, replace).await {
                 // Somebody changed the tables by hand (restored a backup, say): look for every row.
                 Err(error) if error.is_unique_violation() && replace == Replace::Redelivered => {
                     replace = Replace::All;
@@ -61,10 +63,10 @@ impl Store {
     ///
     /// As [`Store::write_chunk`]; a row that is already there is one.
     pub async fn insert_chunk(&self, chunk: &ScoredChunk) -> Result<(), StoreError> {
-        let model_id = self.model_id(&chunk.model).await?;
         let rows = Rows::of(chunk);
+        let numbers = self.numbers(chunk, &rows).await?;
         let mut transaction = self.pool.begin().await?;
-        self.insert(&mut transaction, chunk, &rows, model_id, Deltas::default())
+        self.insert(&mut transaction, &rows, &numbers, Deltas::default())
             .await?;
         transaction.commit().await?;
         Ok(())
@@ -75,7 +77,7 @@ impl Store {
         chunk: &ScoredChunk,
         rows: &Rows<'_>,
         epochs: &Epochs,
-        model_id: i32,
+        numbers: &Numbers,
         replace: Replace,
     ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
@@ -88,14 +90,14 @@ impl Store {
             .collect();
         predictions::delete(&mut transaction, &replaced, &mut deltas).await?;
         dead_letters::delete(&mut transaction, &replaced).await?;
+        shadow::delete(&mut transaction, &replaced).await?;
         let redelivered = |partition: &TopicPartition, first: i64| {
             replace == Replace::All || written.get(partition).is_some_and(|&next| first < next)
         };
-        panes::replace(&mut transaction, chunk, model_id, redelivered).await?;
+        panes::replace(&mut transaction, chunk, numbers, redelivered).await?;
 
         epochs::advance(&mut transaction, &rows.next).await?;
-        self.insert(&mut transaction, chunk, rows, model_id, deltas)
-            .await?;
+        self.insert(&mut transaction, rows, numbers, deltas).await?;
         fault::point("rows-written");
         transaction.commit().await?;
         fault::point("rows-committed");
@@ -106,24 +108,53 @@ impl Store {
     pub(super) async fn insert(
         &self,
         connection: &mut PgConnection,
-        chunk: &ScoredChunk,
         rows: &Rows<'_>,
-        model_id: i32,
+        numbers: &Numbers,
         mut deltas: Deltas,
     ) -> Result<(), StoreError> {
-        predictions::insert(
-            &mut *connection,
-            &rows.scored,
-            &chunk.model,
-            model_id,
-            self.text,
-        )
-        .await?;
+        for (model, scored) in rows.by_model() {
+            let number = numbers.of(model);
+            predictions::insert(&mut *connection, &scored, model, number, self.text).await?;
+        }
+        shadow::insert(&mut *connection, &rows.scored, numbers).await?;
         dead_letters::insert(&mut *connection, &rows.dead, self.text).await?;
         for scored in &rows.scored {
-            deltas.count(scored, &chunk.model);
+            deltas.count(scored);
         }
         deltas.apply(connection).await
+    }
+
+    /// The numbers of all models that a chunk names, asked for before its transaction.
+    pub(super) async fn numbers(
+        &self,
+        chunk: &ScoredChunk,
+        rows: &Rows<'_>,
+    ) -> Result<Numbers, StoreError> {
+        let scored = rows.scored.iter();
+        let said = scored.flat_map(|scored| {
+            let shadow = scored.shadow.as_ref().map(|shadow| &shadow.model);
+            [Some(&scored.model), shadow].into_iter().flatten()
+        });
+        let mut numbers = Numbers::default();
+        for model in said.chain(chunk.panes.iter().map(|pane| &pane.model)) {
+            if numbers.0.contains_key(&model.version) {
+                continue;
+            }
+            let number = self.model_id(model).await?;
+            numbers.0.insert(model.version.clone(), number);
+        }
+        Ok(numbers)
+    }
+}
+
+/// The numbers of models by their versions.
+#[derive(Debug, Default)]
+pub(super) struct Numbers(BTreeMap<String, i32>);
+
+impl Numbers {
+    /// The number of a model that was asked for.
+    pub(super) fn of(&self, model: &ModelVersion) -> i32 {
+        self.0.get(&model.version).copied().unwrap_or_default()
     }
 }
 
@@ -166,6 +197,22 @@ impl<'a> Rows<'a> {
         }
         rows.partitions.extend(rows.next.keys().cloned());
         rows
+    }
+
+    /// The scored ones by the model that has scored them.
+    fn by_model(&self) -> Vec<(&'a ModelVersion, Vec<&'a Scored>)> {
+        let mut models: Vec<(&ModelVersion, Vec<&Scored>)> = Vec::new();
+        for &scored in &self.scored {
+            let model = &*scored.model;
+            match models
+                .iter_mut()
+                .find(|(known, _)| known.version == model.version)
+            {
+                Some((_, rows)) => rows.push(scored),
+                None => models.push((model, vec![scored])),
+            }
+        }
+        models
     }
 
     pub(super) fn raw(&self) -> impl Iterator<Item = &'a RawMessage> {

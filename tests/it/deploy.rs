@@ -19,24 +19,29 @@ use crate::harness::{
 use crate::recovery::{assert_rollups, posts, wait_committed};
 
 /// Room for a slow machine; nothing waits for it to pass.
-const LONG: Duration = Duration::from_secs(300);
+pub(crate) const LONG: Duration = Duration::from_secs(300);
 /// So that the group notices a killed member soon, and chunks are many.
 const MORE: &str = "[kafka.client]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"\n\
                     [batch]\nmax_messages = 16\nmax_delay_ms = 5\n";
 
 /// A deployment with a registry, and two models for it that differ in their temperature.
-struct Fixture {
-    kafka: Kafka,
-    database: TestDatabase,
-    config: ServiceConfig,
-    first: SmallBundle,
-    second: SmallBundle,
+pub(crate) struct Fixture {
+    pub(crate) kafka: Kafka,
+    pub(crate) database: TestDatabase,
+    pub(crate) config: ServiceConfig,
+    pub(crate) first: SmallBundle,
+    pub(crate) second: SmallBundle,
     /// Holds the depot.
     folder: TempDir,
 }
 
 impl Fixture {
     async fn new() -> Self {
+        Self::with("").await
+    }
+
+    /// With further settings.
+    pub(crate) async fn with(more: &str) -> Self {
         let (kafka, database) = (Kafka::new(2).await, TestDatabase::new().await);
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = [1.5, 2.5].map(|temperature| {
@@ -45,7 +50,7 @@ impl Fixture {
             })
         });
         let depot = folder.path().join("depot");
-        let more = format!("{MORE}[registry]\nurl = \"{}\"\n", depot.display());
+        let more = format!("{MORE}[registry]\nurl = \"{}\"\n{more}", depot.display());
         let config = ServiceConfig::with_model(&kafka, &database, &first.path(), "", &more);
         config.migrate();
         Self {
@@ -59,9 +64,14 @@ impl Fixture {
     }
 
     /// Runs `tidewatch model …`, which must end well.
-    fn model(&self, arguments: &[&str]) {
+    pub(crate) fn model(&self, arguments: &[&str]) {
+        self.command("model", arguments);
+    }
+
+    /// Runs a command with its subcommand, which must end well; what it says.
+    pub(crate) fn command(&self, command: &str, arguments: &[&str]) -> String {
         let output = Command::new(env!("CARGO_BIN_EXE_tidewatch"))
-            .arg("model")
+            .arg(command)
             .args(arguments)
             .arg("--config")
             .arg(self.config.path())
@@ -69,18 +79,19 @@ impl Fixture {
             .unwrap();
         assert!(
             output.status.success(),
-            "model {arguments:?}: {}",
+            "{command} {arguments:?}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
+        String::from_utf8(output.stdout).unwrap()
     }
 
-    fn import(&self, bundle: &SmallBundle) -> String {
+    pub(crate) fn import(&self, bundle: &SmallBundle) -> String {
         self.model(&["import", bundle.path().to_str().unwrap()]);
         version(&bundle.path())
     }
 }
 
-fn version(folder: &Path) -> String {
+pub(crate) fn version(folder: &Path) -> String {
     Bundle::open(folder).unwrap().version
 }
 
@@ -91,7 +102,7 @@ fn swaps() -> usize {
 }
 
 /// Waits until the service says that this model serves.
-fn wait_serving(service: &Service, version: &str) {
+pub(crate) fn wait_serving(service: &Service, version: &str) {
     eventually("the model to serve", LONG, || {
         let (_, metrics) = service.get("/metrics")?;
         let line = metrics

@@ -29,6 +29,7 @@ mod recovery;
 mod registry;
 mod renewal;
 mod replay;
+mod rollout;
 mod runner;
 mod score;
 mod store;

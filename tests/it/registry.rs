@@ -29,7 +29,7 @@ use tidewatch::model::config::{Device, ModelConfig};
 use tidewatch::model::manifest::{Bundle, MANIFEST_FILE, Manifest, sha256_of};
 use tidewatch::registry::{Order, Registry, RegistryError, Taken};
 use tidewatch::store::config::{StoreConfig, TextStorage};
-use tidewatch::store::{Alias, Change, Store};
+use tidewatch::store::{Alias, Change, Loaded, Store};
 
 use crate::harness::{SmallBundle, TestDatabase};
 
@@ -71,6 +71,16 @@ impl Fixture {
             registry,
             section,
         }
+    }
+
+    /// An instance says that it serves everything by a model.
+    async fn loaded(&self, instance: &str, model: i32) {
+        let loaded = Loaded {
+            model,
+            rollout: None,
+            share: 1.0,
+        };
+        self.store.serving(instance, &[loaded]).await.unwrap();
     }
 
     fn depot(&self) -> PathBuf {

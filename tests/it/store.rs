@@ -156,7 +156,9 @@ fn scored(partition: i32, offset: i64) -> Scored {
             subject: [Some("coffee"), None][kind % 2].map(str::to_owned),
             language: Some("en".to_owned()),
         },
+        model: model("m1"),
         prediction: prediction(kind % 3),
+        shadow: None,
         tokens: 7,
         truncated: false,
     }
@@ -200,10 +202,21 @@ fn chunk(outcomes: impl IntoIterator<Item = Outcome>) -> ScoredChunk {
         outcomes,
         offsets,
         assignment: Assignment(1),
-        model: model("m1"),
         panes: Vec::new(),
         started: Instant::now(),
     }
+}
+
+/// The same outcomes, scored by another model.
+fn scored_by(version: &str, outcomes: impl IntoIterator<Item = Outcome>) -> Vec<Outcome> {
+    let by = |outcome| match outcome {
+        Outcome::Scored(scored) => Outcome::Scored(Scored {
+            model: model(version),
+            ..scored
+        }),
+        dead @ Outcome::Dead(_) => dead,
+    };
+    outcomes.into_iter().map(by).collect()
 }
 
 /// Scored messages of these offsets in partition 0.

@@ -13,7 +13,7 @@ use crate::store::{Change, Store};
 
 /// Who does it, and why, for the history.
 #[derive(Debug, Args)]
-pub(super) struct WhyArgs {
+pub(in crate::cli) struct WhyArgs {
     /// Why, for the history
     #[arg(long, value_name = "TEXT", default_value = "by hand")]
     reason: String,
@@ -23,7 +23,7 @@ pub(super) struct WhyArgs {
 }
 
 impl WhyArgs {
-    pub(super) fn change(&self) -> Change<'_> {
+    pub(in crate::cli) fn change(&self) -> Change<'_> {
         Change {
             by: &self.by,
             reason: &self.reason,

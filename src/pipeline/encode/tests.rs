@@ -3,7 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::{DeadReason, Message, Origin, Prediction, Problem};
+use crate::record::{DeadReason, Message, ModelVersion, Origin, Prediction, Problem};
 
 fn encoder(max_bytes: usize) -> Encoder {
     let topics = OutputConfig {
@@ -13,12 +13,12 @@ fn encoder(max_bytes: usize) -> Encoder {
     Encoder::new(topics, "group", max_bytes)
 }
 
-fn model() -> ModelVersion {
-    ModelVersion {
+fn model() -> Arc<ModelVersion> {
+    Arc::new(ModelVersion {
         version: "abc".into(),
         labels: vec!["negative".into(), "positive".into()],
         problem: Problem::SingleLabel,
-    }
+    })
 }
 
 fn raw(payload: Option<&[u8]>) -> RawMessage {
@@ -50,10 +50,12 @@ fn scored(text: &str) -> Outcome {
             language: None,
             event_time: "2015-02-24T19:35:52Z".parse().unwrap(),
         },
+        model: model(),
         prediction: Prediction {
             label: 1,
             probabilities: vec![0.25, 0.75],
         },
+        shadow: None,
         tokens: 5,
         truncated: false,
     })
@@ -82,7 +84,7 @@ fn header<'a>(record: &'a Record<'_>, name: &str) -> Option<&'a [u8]> {
 #[test]
 fn a_result_holds_the_message_the_prediction_and_where_it_came_from() {
     let encoder = encoder(1_000_000);
-    let record = encoder.encode(&scored("so \"good\""), &model());
+    let record = encoder.encode(&scored("so \"good\""));
     assert_eq!(record.topic, "results");
     let expected = json!({
         "id": "1", "source": "feed", "event_time": "2015-02-24T19:35:52.000Z", "text": "so \"good\"",
@@ -99,7 +101,7 @@ fn a_result_holds_the_message_the_prediction_and_where_it_came_from() {
 #[test]
 fn a_dead_letter_says_why_and_holds_the_original_bytes() {
     let encoder = encoder(1_000_000);
-    let record = encoder.encode(&dead(Some(b"\xff{")), &model());
+    let record = encoder.encode(&dead(Some(b"\xff{")));
     assert_eq!(record.topic, "dead");
     let letter = body(&record);
     assert_eq!(
@@ -115,20 +117,16 @@ fn a_dead_letter_says_why_and_holds_the_original_bytes() {
         header(&record, "__connect.errors.exception.message"),
         Some(&b"expected JSON"[..])
     );
-    assert!(
-        body(&encoder.encode(&dead(None), &model()))
-            .get("payload")
-            .is_none()
-    );
+    assert!(body(&encoder.encode(&dead(None))).get("payload").is_none());
 }
 
 #[test]
 fn what_would_be_too_large_is_cut_and_says_so() {
     let encoder = encoder(10_000);
-    let result = encoder.encode(&scored(&"é\n".repeat(50_000)), &model());
+    let result = encoder.encode(&scored(&"é\n".repeat(50_000)));
     assert!(result.value.len() <= 10_000 && result.value.len() > 8_000);
     assert_eq!(body(&result)["text_cut"], json!(true));
-    let letter = encoder.encode(&dead(Some(&[7; 50_000])), &model());
+    let letter = encoder.encode(&dead(Some(&[7; 50_000])));
     assert!(letter.value.len() <= 10_000 && letter.value.len() > 8_000);
     assert_eq!(
         (
@@ -144,7 +142,7 @@ proptest! {
     fn no_record_is_larger_than_the_topic_takes(text in ".{0,6000}", max in 4_000_usize..8_000) {
         let encoder = encoder(max);
         for outcome in [scored(&text), dead(Some(text.as_bytes()))] {
-            let record = encoder.encode(&outcome, &model());
+            let record = encoder.encode(&outcome);
             let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
             prop_assert!(record.value.len() + headers + 3 <= max, "{}", record.value.len());
             prop_assert!(serde_json::from_slice::<Value>(&record.value).is_ok());

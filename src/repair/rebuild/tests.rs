@@ -34,10 +34,9 @@ fn record(more: Value) -> Vec<u8> {
     record.to_string().into_bytes()
 }
 
-fn scored(record: &[u8], payload: &str) -> (Scored, ModelVersion) {
-    let rebuilt = rebuild(Kind::Result, record, raw(payload), &decoder()).unwrap();
-    match rebuilt.outcome {
-        Outcome::Scored(scored) => (scored, rebuilt.model.unwrap()),
+fn scored(record: &[u8], payload: &str) -> Scored {
+    match rebuild(Kind::Result, record, raw(payload), &decoder()).unwrap() {
+        Outcome::Scored(scored) => scored,
         Outcome::Dead(letter) => panic!("{letter:?}"),
     }
 }
@@ -46,7 +45,7 @@ fn scored(record: &[u8], payload: &str) -> (Scored, ModelVersion) {
 fn the_record_counts_and_the_message_gives_what_it_lacks() {
     let payload =
         r#"{"text":"another","source":"another","event_time":"2026-01-01T00:00:00.123456Z"}"#;
-    let (scored, model) = scored(&record(json!({})), payload);
+    let scored = scored(&record(json!({})), payload);
     let message = &scored.message;
     assert_eq!(
         (&*message.text, message.source.as_deref()),
@@ -69,10 +68,10 @@ fn the_record_counts_and_the_message_gives_what_it_lacks() {
     );
     assert_eq!((scored.tokens, scored.truncated), (4, false));
     assert_eq!(
-        (&*model.version, &*model.labels),
+        (&*scored.model.version, &*scored.model.labels),
         ("v1", &["bad".to_owned(), "good".to_owned()][..])
     );
-    assert_eq!(model.problem, Problem::SingleLabel);
+    assert_eq!(scored.model.problem, Problem::SingleLabel);
 }
 
 #[test]
@@ -81,14 +80,14 @@ fn a_time_that_is_read_otherwise_today_stays_the_records() {
         r#"{"text":"x","event_time":"2025-01-01T00:00:00Z"}"#,
         "no json",
     ] {
-        let (scored, _) = scored(&record(json!({})), payload);
+        let scored = scored(&record(json!({})), payload);
         assert_eq!(
             scored.message.event_time,
             "2026-01-01T00:00:00.123Z".parse::<DateTime<Utc>>().unwrap()
         );
     }
     let odd = record(json!({"event_time": "soon"}));
-    let (scored, _) = scored(&odd, "no json");
+    let scored = scored(&odd, "no json");
     assert_eq!(scored.message.event_time, raw("").kafka_time);
 }
 
@@ -96,13 +95,13 @@ fn a_time_that_is_read_otherwise_today_stays_the_records() {
 fn a_text_that_was_cut_for_its_size_is_whole_again() {
     let payload = r#"{"text":"so good that it goes on","id":"long id","source":"feed"}"#;
     let cut = record(json!({"text_cut": true, "id": "lon…"}));
-    let (whole, _) = scored(&cut, payload);
+    let whole = scored(&cut, payload);
     assert_eq!(
         (&*whole.message.text, whole.message.id.as_deref()),
         ("so good that it goes on", Some("long id"))
     );
     // But not from a message that holds another text as it is read today.
-    let (other, _) = scored(&cut, r#"{"text":"quite another"}"#);
+    let other = scored(&cut, r#"{"text":"quite another"}"#);
     assert_eq!(
         (&*other.message.text, other.message.id.as_deref()),
         ("so good", Some("lon…"))
@@ -114,8 +113,7 @@ fn a_dead_letter_has_its_bytes_from_the_message() {
     let record =
         br#"{"reason":"undecodable","detail":"expected JSON","payload":"Ym8=","payload_cut":true}"#;
     let rebuilt = rebuild(Kind::Dead, record, raw("broken"), &decoder()).unwrap();
-    assert!(rebuilt.model.is_none());
-    let Outcome::Dead(letter) = rebuilt.outcome else {
+    let Outcome::Dead(letter) = rebuilt else {
         panic!("it is dead")
     };
     assert_eq!(
@@ -135,22 +133,12 @@ fn what_cannot_be_put_together_says_why() {
 
 #[test]
 fn probabilities_come_in_the_order_of_the_database() {
-    let (mut one, model) = scored(&record(json!({})), "{}");
-    let mut labels = model.labels;
-    assert!(!reorder(
-        &mut one,
-        &mut labels,
-        &["good".into(), "ugly".into()]
-    ));
-    assert!(!reorder(&mut one, &mut labels, &["good".into()]));
-    assert!(reorder(
-        &mut one,
-        &mut labels,
-        &["good".into(), "bad".into()]
-    ));
+    let mut one = scored(&record(json!({})), "{}");
+    assert!(!reorder(&mut one, &["good".into(), "ugly".into()]));
+    assert!(!reorder(&mut one, &["good".into()]));
+    assert!(reorder(&mut one, &["good".into(), "bad".into()]));
     assert_eq!(
         (one.prediction.label, &*one.prediction.probabilities),
         (0, &[0.75, 0.25][..])
     );
-    assert_eq!(labels, ["good", "bad"]);
 }

@@ -33,10 +33,29 @@ impl SmallBundle {
 
     /// In another form, or with a manifest that was changed before it was written.
     pub fn written(options: ExportOptions, change: impl FnOnce(&mut Manifest)) -> Self {
+        Self::made(options, None, change)
+    }
+
+    /// One that gives no numbers for texts with this token of its vocabulary.
+    pub fn failing_on(token: &str) -> Self {
+        let id = vocabulary().iter().position(|known| known == token);
+        let id = id.expect("the token is in the vocabulary");
+        Self::made(ExportOptions::default(), Some(id), |_| {})
+    }
+
+    fn made(
+        options: ExportOptions,
+        failing: Option<usize>,
+        change: impl FnOnce(&mut Manifest),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("there is room for a bundle");
         let config = config();
         let layout = Layout::new(&config, LABELS.len());
-        let weights = weights(&layout);
+        let mut weights = weights(&layout);
+        if let Some(id) = failing {
+            let width = weights.words.len() / vocabulary().len();
+            weights.words[id * width..(id + 1) * width].fill(f32::NAN);
+        }
         let model = Model {
             config: &config,
             layout: &layout,

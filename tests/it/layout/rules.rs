@@ -87,7 +87,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         module: "model",
-        may_use: &["record", "adjustment", "nearby"],
+        may_use: &["record", "adjustment", "nearby", "rollout::share"],
         because: "a model scores texts wherever they come from: it knows neither Kafka nor Postgres",
     },
     Rule {
@@ -117,14 +117,16 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         module: "deploy",
-        may_use: &["record", "metrics", "model", "store", "registry", "monitor"],
+        may_use: &[
+            "record", "metrics", "model", "rollout", "store", "registry", "monitor",
+        ],
         because: "which model serves is the registry's word, and the stages take what is live",
     },
     Rule {
         module: "pipeline",
         may_use: &[
-            "record", "clock", "json", "fault", "refusal", "reminder", "model", "drift", "store",
-            "metrics", "health",
+            "record", "clock", "json", "fault", "refusal", "reminder", "model", "rollout", "drift",
+            "store", "metrics", "health",
         ],
         because: "the stages join messages, model and store, and run without probes, demo or command line",
     },

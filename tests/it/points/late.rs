@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use tidewatch::record::{
-    Assignment, DeadLetter, DeadReason, ModelVersion, Offsets, Origin, Outcome, Problem,
-    RawMessage, ScoredChunk, TopicPartition,
+    Assignment, DeadLetter, DeadReason, Offsets, Origin, Outcome, RawMessage, ScoredChunk,
+    TopicPartition,
 };
 use tidewatch::store::config::{StoreConfig, TextStorage};
 use tidewatch::store::{Store, StoreError};
@@ -83,11 +83,6 @@ fn other_outcome(stage: &Stage) -> ScoredChunk {
         })],
         offsets,
         assignment: Assignment(0),
-        model: Arc::new(ModelVersion {
-            version: "late".to_owned(),
-            labels: Vec::new(),
-            problem: Problem::SingleLabel,
-        }),
         panes: Vec::new(),
         started: std::time::Instant::now(),
     }

@@ -250,7 +250,7 @@ async fn an_imported_model_is_first_seen_when_it_scores() {
     assert_eq!(id, model.id);
     let scored = registered().await;
     assert!(scored.first_seen.is_some() && scored.is_kept());
-    fixture.store.serving("one", id).await.unwrap();
+    fixture.loaded("one", id).await;
     let serving = fixture.store.serving_now().await.unwrap();
     assert_eq!(
         (&*serving[0].instance, &serving[0].version),

@@ -51,11 +51,7 @@ async fn a_model_comes_in_serves_is_replaced_and_comes_back() {
     let said = text(&run(&["rollback"]).stderr);
     assert!(said.contains("is the champion again"), "{said}");
     let model = fixture.store.registered(&versions[0]).await.unwrap();
-    fixture
-        .store
-        .serving("an instance", model.unwrap().id)
-        .await
-        .unwrap();
+    fixture.loaded("an instance", model.unwrap().id).await;
     let listed = text(&run(&["list"]).stdout);
     assert!(listed.contains("loaded by an instance since"), "{listed}");
     let line = listed

@@ -54,7 +54,7 @@ async fn only_what_nothing_refers_to_is_removed() {
     // One was loaded within the last day, another before that.
     for (version, hours) in [(&old[6], 23), (&old[7], 25)] {
         let id = fixture.id(version).await;
-        fixture.store.serving("one", id).await.unwrap();
+        fixture.loaded("one", id).await;
         sqlx::query(
             "UPDATE serving SET heard_at = now() - make_interval(hours => $2) WHERE model = $1",
         )

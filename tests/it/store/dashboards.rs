@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Row};
 use tidewatch::labels::Sampling;
 use tidewatch::record::Outcome;
-use tidewatch::store::{Begun, Change, Import, NewDecision, NewTraining, Swap};
+use tidewatch::store::{Begun, Change, Import, Loaded, NewDecision, NewTraining, Swap};
 
 use super::{Fixture, chunk, dead, messages, model};
 
@@ -109,7 +109,12 @@ async fn promote_the_model(fixture: &Fixture) {
     let swap = fixture.store.promote(&model.version, None, &change).await;
     assert_eq!(swap.unwrap(), Swap::Done { before: None });
     let id = fixture.store.model_id(&model).await.unwrap();
-    fixture.store.serving("one", id).await.unwrap();
+    let loaded = Loaded {
+        model: id,
+        rollout: None,
+        share: 1.0,
+    };
+    fixture.store.serving("one", &[loaded]).await.unwrap();
 }
 
 #[tokio::test]

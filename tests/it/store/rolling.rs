@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use chrono::Utc;
 use serde_json::json;
+use tidewatch::record::{Outcome, Pane, ShadowPrediction};
 use tidewatch::rollout::policy::{Stage, State, Step};
 use tidewatch::rollout::sequential::Tally;
 use tidewatch::rollout::share::KeepTogether;
-use tidewatch::store::{Change, Import, NewRollout, RolloutKind, RolloutOutcome, StoreError};
+use tidewatch::store::{
+    Change, Import, KeptPane, NewRollout, RolloutKind, RolloutOutcome, StoreError, Watched,
+};
 
-use super::{Fixture, chunk, messages, model};
+use super::{Fixture, chunk, dead, messages, model, partition, prediction, scored, scored_by};
 
 /// Takes a model into the registry, by name alone.
 async fn register(fixture: &Fixture, version: &str) {
@@ -42,11 +45,14 @@ async fn two_models() -> Fixture {
     fixture
 }
 
-/// A second model is being rolled out beside `m1`.
+/// A second model is being rolled out beside `m1`, and has scored some messages in shadow.
 pub(super) async fn begin(fixture: &Fixture) {
     register(fixture, "m2").await;
     let begun = fixture.store.begin_rollout(&new("m1", "m2"), None).await;
-    assert!(begun.unwrap().is_some());
+    let id = begun.unwrap().unwrap();
+    let epochs = fixture.claim(&[0]).await;
+    let chunk = chunk(in_shadow(100..110, id));
+    fixture.store.write_chunk(&chunk, &epochs).await.unwrap();
 }
 
 fn state(stage: Stage) -> State {
@@ -209,8 +215,7 @@ async fn a_canarys_arms_are_counted_each_by_its_own_messages_of_the_stage() {
     let store = &fixture.store;
     let epochs = fixture.claim(&[0]).await;
     let write = async |offsets, version| {
-        let mut chunk = chunk(messages(offsets));
-        chunk.model = model(version);
+        let chunk = chunk(scored_by(version, messages(offsets)));
         store.write_chunk(&chunk, &epochs).await.unwrap();
     };
     // Before the stage: these do not count.
@@ -234,4 +239,156 @@ async fn a_canarys_arms_are_counted_each_by_its_own_messages_of_the_stage() {
     assert_eq!(counts.confidence, (half(6), half(12)));
     let each = (Tally::of(2, 6), Tally::of(4, 12));
     assert_eq!(counts.classes, vec![each; 3]);
+}
+
+/// Messages scored by `m1` of which `m2` says another label for every third, in shadow.
+fn in_shadow(offsets: std::ops::Range<i64>, rollout: i64) -> Vec<Outcome> {
+    let outcome = |offset: i64| {
+        let mut scored = scored(0, offset);
+        let label = scored.prediction.label;
+        scored.shadow = Some(Box::new(ShadowPrediction {
+            model: model("m2"),
+            rollout,
+            prediction: prediction(if offset % 3 == 0 {
+                (label + 1) % 3
+            } else {
+                label
+            }),
+        }));
+        Outcome::Scored(scored)
+    };
+    offsets.map(outcome).collect()
+}
+
+#[tokio::test]
+async fn what_is_said_in_shadow_is_counted_beside_what_is_served_and_goes_with_its_message() {
+    let fixture = two_models().await;
+    let store = &fixture.store;
+    let epochs = fixture.claim(&[0]).await;
+    let id = store.begin_rollout(&new("m1", "m2"), None).await.unwrap();
+    let id = id.unwrap();
+    let chunk_of = |outcomes: Vec<Outcome>| chunk(outcomes);
+    // The same chunk twice leaves each row once.
+    for _ in 0..2 {
+        let chunk = chunk_of(in_shadow(0..30, id));
+        store.write_chunk(&chunk, &epochs).await.unwrap();
+    }
+    let rollout = store.active_rollout().await.unwrap().unwrap();
+    let counts = store.rollout_counts(&rollout).await.unwrap();
+    assert_eq!((counts.served, counts.both, counts.messages), (0, 30, 30));
+    assert_eq!(counts.agreement, Tally::of(20, 30));
+    let half = Tally {
+        count: 30,
+        sum: 15.0,
+    };
+    assert_eq!(counts.confidence, (half, half));
+    // Every message of the first class is said to be of the second.
+    let of = |hits| Tally::of(hits, 30);
+    assert_eq!(
+        counts.classes,
+        [(of(0), of(10)), (of(20), of(10)), (of(10), of(10))]
+    );
+    let said = "SELECT count(*) FROM v_shadow_predictions
+                 WHERE model = 'm2' AND served = 'm1' AND (probabilities->>label)::real = confidence AND confidence = 0.5";
+    assert_eq!(fixture.number(said).await, 30);
+
+    // Read again without the rollout, and as dead letters: no trace is left of what was said.
+    let again = chunk_of(messages(0..10));
+    store.write_chunk(&again, &epochs).await.unwrap();
+    let dead = (10..15).map(|offset| Outcome::Dead(dead(0, offset)));
+    store
+        .write_chunk(&chunk_of(dead.collect()), &epochs)
+        .await
+        .unwrap();
+    let left = "SELECT count(*) FROM shadow_predictions";
+    assert_eq!(fixture.number(left).await, 15);
+    let kept = store.maintain(Utc::now()).await.unwrap();
+    assert_eq!(kept.shadow_removed, 0);
+    let later = store
+        .maintain(Utc::now() + chrono::TimeDelta::days(6))
+        .await
+        .unwrap();
+    assert_eq!(later.shadow_removed, 15);
+}
+
+#[tokio::test]
+async fn a_chunk_of_two_models_names_each_rows_and_replaces_the_panes_of_both() {
+    let fixture = two_models().await;
+    let store = &fixture.store;
+    let epochs = fixture.claim(&[0]).await;
+    let two = |first: i64, models: [&str; 2]| {
+        let mut outcomes = scored_by(models[0], messages(first..first + 5));
+        outcomes.extend(scored_by(models[1], messages(first + 5..first + 10)));
+        let mut chunk = chunk(outcomes);
+        chunk.panes = models
+            .iter()
+            .map(|version| Pane {
+                partition: partition(0),
+                offsets: first..first + 10,
+                model: model(version),
+                payload: version.as_bytes().to_vec(),
+            })
+            .collect();
+        chunk
+    };
+    store
+        .write_chunk(&two(0, ["m1", "m2"]), &epochs)
+        .await
+        .unwrap();
+    store
+        .write_chunk(&two(10, ["m1", "m2"]), &epochs)
+        .await
+        .unwrap();
+    // Delivered again, the models have changed sides.
+    store
+        .write_chunk(&two(10, ["m2", "m1"]), &epochs)
+        .await
+        .unwrap();
+    fixture.assert_rollups_exact().await;
+    let by_model = "SELECT count(*) FROM v_predictions WHERE model = CASE WHEN \"offset\" < 5 OR \"offset\" >= 15 THEN 'm1' ELSE 'm2' END";
+    assert_eq!(fixture.number(by_model).await, 20);
+
+    // Both panes of a chunk come together, also where the limit lies between them.
+    let panes = store.panes_below(&[(partition(0), 100)], 3).await.unwrap();
+    let mut found: Vec<_> = panes
+        .iter()
+        .map(|pane| {
+            (
+                pane.offsets.start,
+                String::from_utf8(pane.payload.clone()).unwrap(),
+            )
+        })
+        .collect();
+    found.sort();
+    let expected = [(0, "m1"), (0, "m2"), (10, "m1"), (10, "m2")];
+    assert_eq!(
+        found,
+        expected.map(|(first, model)| (first, model.to_owned()))
+    );
+
+    // One of a chunk's panes is kept, and let go; the other is gone at once.
+    let lease = store
+        .lease("drift", "one", Duration::from_secs(60))
+        .await
+        .unwrap()
+        .unwrap();
+    let kept = panes[0].key();
+    let step = Watched {
+        counted: panes,
+        held: [kept.clone()].into(),
+        ..Watched::default()
+    };
+    assert!(store.write_watched(&lease, &step).await.unwrap());
+    let held = store.held_panes().await.unwrap();
+    assert_eq!(
+        held.iter().map(KeptPane::key).collect::<Vec<_>>(),
+        [kept.clone()]
+    );
+    assert_eq!(store.uncounted_panes().await.unwrap(), 0);
+    let step = Watched {
+        over: vec![kept],
+        ..Watched::default()
+    };
+    assert!(store.write_watched(&lease, &step).await.unwrap());
+    assert_eq!(store.held_panes().await.unwrap(), []);
 }

@@ -87,6 +87,7 @@ fn watched(offsets: std::ops::Range<i64>, payload: &[u8]) -> ScoredChunk {
     chunk.panes = vec![Pane {
         partition: partition(0),
         offsets,
+        model: model("m1"),
         payload: payload.to_vec(),
     }];
     chunk

@@ -58,16 +58,16 @@ async fn an_outcome_that_changes_replaces_every_trace_of_the_earlier_one() {
     fixture.store.write_chunk(&first, &epochs).await.unwrap();
 
     // Every message gets another label from another model, and half of them another minute and subject.
-    let mut second = chunk((0..10).map(|offset| {
+    let second = chunk((0..10).map(|offset| {
         let mut scored = scored(0, offset);
         scored.prediction = prediction((scored.prediction.label + 1) % 3);
         if offset % 2 == 0 {
             scored.message.event_time += TimeDelta::hours(3);
             scored.message.subject = Some("tea".to_owned());
         }
+        scored.model = model("m2");
         Outcome::Scored(scored)
     }));
-    second.model = model("m2");
     fixture.store.write_chunk(&second, &epochs).await.unwrap();
     fixture.assert_rollups_exact().await;
     let models: Vec<String> = sqlx::query_scalar("SELECT DISTINCT model FROM v_predictions")

@@ -47,7 +47,7 @@ async fn a_database_restored_from_a_backup_catches_up_beside_the_running_service
     let mut restore = pool.begin().await.unwrap();
     for table in TABLES {
         let statements = format!(
-            "TRUNCATE {table}; INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM backup.{table}"
+            "DELETE FROM {table}; INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM backup.{table}"
         );
         restore
             .execute(sqlx::AssertSqlSafe(statements))
