@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::controller::{self, Controller};
 use crate::deploy::{self, DeployError};
 use crate::drift::baseline::Baseline;
 use crate::health::{Health, Part};
@@ -88,6 +89,10 @@ pub struct Service {
     watch: Option<JoinHandle<()>>,
     /// Follows the registry, where there is one.
     following: Option<JoinHandle<()>>,
+    /// Decides on trainings and rollouts, where there is a registry.
+    controller: Option<JoinHandle<()>>,
+    /// How long a training may take to keep its state.
+    controller_patience: Duration,
     couriers: JoinHandle<()>,
     /// How long an attempt to tell a receiver may take.
     courier_patience: Duration,
@@ -220,6 +225,21 @@ impl Service {
             health: health.clone(),
         })
         .await?;
+        let controller = registry.clone().map(|registry| {
+            Controller::new(controller::Setting {
+                store: store.clone(),
+                registry,
+                retrain: config.retrain.clone(),
+                held_out: config.held_out.clone(),
+                gate: config.gate.clone(),
+                rollout: config.rollout.clone(),
+                model: config.model.clone(),
+                max_tokens: config.batch.max_tokens,
+                webhooks: config.webhook.clone(),
+                instance: config.kafka.instance_name(),
+                metrics: metrics.clone(),
+            })
+        });
         let following = registry.map(|registry| {
             let observed = metrics.clone();
             tokio::spawn(deploy::follow(
@@ -241,6 +261,7 @@ impl Service {
             async move { store.maintain_forever(stop).await }
         });
         let watch = watch.map(|watch| tokio::spawn(watch.run(stop.clone())));
+        let controller = controller.map(|controller| tokio::spawn(controller.run(stop.clone())));
         let couriers = tokio::spawn(notify::run(
             notify::Setting {
                 store: store.clone(),
@@ -263,6 +284,8 @@ impl Service {
             upkeep,
             watch,
             following,
+            controller,
+            controller_patience: Duration::from_secs(config.retrain.runner.grace_seconds) + CLOSE,
             couriers,
             courier_patience: notify::longest_attempt(&config.webhook).max(CLOSE),
         })
@@ -303,17 +326,21 @@ impl Service {
         let drained = self.pipeline.stop().await;
         self.stop.cancel();
         // An attempt that is under way is ended: cut off, it would be in doubt.
-        let couriers = tokio::time::timeout(self.courier_patience, self.couriers).await;
+        let ended = async |task: Option<JoinHandle<()>>| match task {
+            Some(task) => task.await,
+            None => Ok(()),
+        };
+        let (couriers, controller) = tokio::join!(
+            tokio::time::timeout(self.courier_patience, self.couriers),
+            tokio::time::timeout(self.controller_patience, ended(self.controller)),
+        );
         let rest = async {
-            let ended = async |task: Option<JoinHandle<()>>| match task {
-                Some(task) => task.await,
-                None => Ok(()),
-            };
             for (name, result) in [
                 ("http", self.http.await.map(drop)),
                 ("upkeep", self.upkeep.await),
                 ("watch", ended(self.watch).await),
                 ("following the registry", ended(self.following).await),
+                ("the controller", controller.unwrap_or(Ok(()))),
                 ("couriers", couriers.unwrap_or(Ok(()))),
             ] {
                 if let Err(error) = result {

@@ -20,6 +20,7 @@ use crate::notify::config::{self as notify, Webhook};
 use crate::pipeline::config::{BatchConfig, InputConfig, KafkaConfig, OutputConfig};
 use crate::registry::config::RegistryConfig;
 use crate::retrain::config::RetrainConfig;
+use crate::rollout::config::RolloutConfig;
 use crate::store::config::StoreConfig;
 
 /// All defaults, commented: the text of `config/default.toml`.
@@ -57,6 +58,7 @@ pub struct Config {
     pub held_out: HeldOutConfig,
     pub annotate: AnnotateConfig,
     pub retrain: RetrainConfig,
+    pub rollout: RolloutConfig,
     pub http: HttpConfig,
     pub log: LogConfig,
 }
@@ -113,6 +115,7 @@ impl Config {
         self.annotate.check()?;
         self.http.check()?;
         self.retrain.check()?;
+        self.rollout.check()?;
         self.log.check()?;
         if self.input.is_empty() {
             return Err("there is no [[input]]: name at least one topic to read".to_owned());
@@ -265,6 +268,8 @@ mod tests {
             ("[retrain.runner]\ncommand = []", "names no program"),
             ("[retrain.dataset]\nheld_out = 0.7", "held_out"),
             ("[[retrain.base.data]]\npath = 'x'", "format"),
+            ("[rollout]\nshares = [0.5, 0.1]", "[rollout] shares"),
+            ("[rollout]\nshadow_share = 1.5", "shadow_share"),
             ("not toml", "TOML"),
         ];
         for (text, words) in faults {

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod coin;
 pub mod compare;
 pub mod config;
+pub mod controller;
 pub mod demo;
 pub mod deploy;
 pub mod drift;

@@ -130,6 +130,10 @@ metrics! {
     training_running: IntGauge = "training_running";
     /// Share of its steps that the training of this process has done.
     training_progress: Gauge = "training_progress";
+    /// 1 while this instance decides on trainings and rollouts for all, else 0.
+    controller_leader: IntGauge = "controller_leader";
+    /// Decisions on trainings that this instance has recorded, by action (launch, remedy, wait).
+    training_decisions: IntCounterVec = "training_decisions_total" by ["action"];
 
     /// 1 while /readyz says that the service is ready, else 0.
     ready: IntGauge = "ready";

@@ -1,7 +1,9 @@
 //! `tidewatch retrain`.
 
+mod decisions;
 mod list;
 mod progress;
+mod request;
 mod run;
 
 use clap::Subcommand;
@@ -13,11 +15,15 @@ use super::exit::End;
 pub(super) enum RetrainCommand {
     Run(run::RunArgs),
     List(list::ListArgs),
+    Request(request::RequestArgs),
+    Decisions(decisions::DecisionsArgs),
 }
 
 pub(super) fn run(command: RetrainCommand) -> anyhow::Result<End> {
     match command {
         RetrainCommand::Run(args) => run::run(&args),
         RetrainCommand::List(args) => list::run(&args),
+        RetrainCommand::Request(args) => request::run(&args),
+        RetrainCommand::Decisions(args) => decisions::run(&args),
     }
 }

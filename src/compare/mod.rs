@@ -8,6 +8,7 @@ pub mod config;
 mod contender;
 pub mod error;
 mod made;
+pub mod material;
 pub mod rows;
 mod speed;
 
@@ -209,6 +210,39 @@ impl Pair {
         Ok((examples, left_out))
     }
 
+    /// Whether either model gives each text its label, the champion first; none of one that a model cannot score, or whose label
+    /// neither has.
+    ///
+    /// # Errors
+    /// [`CompareError`]
+    pub fn right(
+        &mut self,
+        labelled: &[(&str, &str)],
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<Option<(bool, bool)>>, CompareError> {
+        let watch = Watch {
+            scored: &|_| {},
+            stop,
+        };
+        let texts: Vec<&str> = labelled.iter().map(|(text, _)| *text).collect();
+        let champion = self.champion.answers(&texts, &watch)?;
+        let candidate = self.candidate.answers(&texts, &watch)?;
+        let labels = &self.champion.bundle().manifest.labels;
+        let right = |(truth, answers)| match (canonical(labels, truth), answers) {
+            (Some(truth), (Some(champion), Some(candidate))) => {
+                let says = |answer: &contender::Answer| likeliest(&answer.probabilities);
+                let truth = labels.iter().position(|label| label == truth);
+                Some((says(&champion) == truth, says(&candidate) == truth))
+            }
+            _ => None,
+        };
+        let truths = labelled.iter().map(|(_, label)| *label);
+        Ok(truths
+            .zip(champion.into_iter().zip(candidate))
+            .map(right)
+            .collect())
+    }
+
     /// How much wider the candidate's score gaps are; a score is the labels' mean position between the first (-1) and the last (1).
     fn equity(
         &mut self,
@@ -250,6 +284,13 @@ fn comparable(champion: &Bundle, candidate: &Bundle) -> Result<(), GateError> {
         return Err(GateError::MultiLabel);
     }
     Set::new(&one.labels, one.problem, &[]).map(|_| ())
+}
+
+/// Index of the largest probability, of equal ones the first.
+fn likeliest(probabilities: &[f32]) -> Option<usize> {
+    let all = probabilities.iter().enumerate();
+    let most = all.reduce(|most, other| if other.1 > most.1 { other } else { most });
+    most.map(|(index, _)| index)
 }
 
 fn side(contender: &Contender) -> Side {

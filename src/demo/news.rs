@@ -49,7 +49,7 @@ impl News {
                 (Notice::Alert(_), "resolved") => self.alerts_resolved += 1,
                 (Notice::Alert(_), _) => continue,
                 (Notice::Drift(_), "opened") => self.drift_alarms += 1,
-                (Notice::Drift(_), _) => {}
+                (Notice::Drift(_) | Notice::Model(_), _) => {}
             }
             told.push(notice.sentence());
         }

@@ -39,6 +39,8 @@ pub struct GateConfig {
     pub macro_recall_margin: f64,
     /// By more than this the accuracy on recent labelled messages must be higher.
     pub recent_gain: f64,
+    /// Recent is what was written in so many days before the comparison; asked by whoever picks the messages.
+    pub recent_days: u32,
     /// With fewer recent labelled messages (counted as effective ones) the gain is not judged.
     pub recent_examples: u32,
     /// What that means.
@@ -77,6 +79,7 @@ impl Default for GateConfig {
             accuracy_margin: 0.02,
             macro_recall_margin: 0.02,
             recent_gain: 0.0,
+            recent_days: 30,
             recent_examples: 300,
             few_recent: FewRecent::Inconclusive,
             class_loss: 0.05,

@@ -66,7 +66,7 @@ impl Desk {
 }
 
 /// A sentence about what is wrong, as the body of an answer.
-pub(super) struct Refusal(StatusCode, String);
+pub(super) struct Refusal(pub(super) StatusCode, pub(super) String);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -77,7 +77,7 @@ impl IntoResponse for Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        tracing::warn!("an annotator could not be answered: {error}");
+        tracing::warn!("a request to /v1/ could not be answered: {error}");
         let sentence = "the database does not answer: try again later, which counts nothing twice";
         Self(StatusCode::SERVICE_UNAVAILABLE, sentence.to_owned())
     }
@@ -86,7 +86,7 @@ impl From<StoreError> for Refusal {
 /// Someone who may ask, of a desk that is open. It is looked at before the body is read.
 pub(super) struct Admitted {
     desk: Desk,
-    store: Store,
+    pub(super) store: Store,
     /// Its place among those that are answered at once.
     _place: OwnedSemaphorePermit,
 }
@@ -121,7 +121,7 @@ where
 
 /// A body that is said to be JSON, and is: an item or a list of items. A page in a browser can send other types elsewhere
 /// without being asked whether it may.
-fn items(parts: &Parts, body: &[u8]) -> Result<Vec<Value>, Refusal> {
+pub(super) fn items(parts: &Parts, body: &[u8]) -> Result<Vec<Value>, Refusal> {
     let kind = parts.headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();

@@ -1,10 +1,11 @@
-//! Probes, metrics and the routes of annotators over HTTP.
+//! Probes, metrics and the routes of annotators and trainings over HTTP.
 
 pub mod config;
 
 mod access;
 mod desk;
 mod query;
+mod trainings;
 
 use std::io;
 
@@ -21,6 +22,7 @@ use crate::metrics::Metrics;
 
 pub use access::Access;
 pub use desk::{Desk, shown, submit};
+pub use trainings::{decision, training};
 
 /// What the handlers look at.
 #[derive(Debug, Clone)]
@@ -61,6 +63,8 @@ pub async fn serve(
         .route("/v1/annotations", get(desk::give))
         .route("/v1/annotations/skip", post(desk::skip))
         .route("/v1/labels", post(desk::label))
+        .route("/v1/trainings", get(trainings::list).post(trainings::ask))
+        .route("/v1/decisions", get(trainings::decisions))
         .layer(DefaultBodyLimit::max(desk::MOST_BYTES))
         .with_state(Shown {
             health,

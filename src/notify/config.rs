@@ -11,6 +11,8 @@ pub enum Kind {
     Alert,
     /// A drift alarm was opened or resolved, or labels tell more of it.
     Drift,
+    /// A model was trained, judged, rolled out, promoted or taken back.
+    Model,
 }
 
 impl Kind {
@@ -20,6 +22,7 @@ impl Kind {
         match self {
             Self::Alert => "alert",
             Self::Drift => "drift",
+            Self::Model => "model",
         }
     }
 }
@@ -68,7 +71,7 @@ fn generic() -> Format {
 }
 
 fn everything() -> Vec<Kind> {
-    vec![Kind::Alert, Kind::Drift]
+    vec![Kind::Alert, Kind::Drift, Kind::Model]
 }
 
 fn timeout_seconds() -> u32 {
@@ -107,7 +110,7 @@ impl Webhook {
         }
         if self.events.is_empty() {
             return Err(format!(
-                "the [[webhook]] {name} is told of nothing: name \"alert\" or \"drift\" in its events, or leave them out"
+                "the [[webhook]] {name} is told of nothing: name \"alert\", \"drift\" or \"model\" in its events, or leave them out"
             ));
         }
         if !(1..=60).contains(&self.timeout_seconds) {

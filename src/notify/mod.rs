@@ -9,6 +9,7 @@ pub mod config;
 
 mod courier;
 mod drift;
+mod model;
 mod notice;
 mod patience;
 mod topic;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::config::{Format, Kind};
 use super::courier::BELIEVED;
-use super::drift;
+use super::{drift, model};
 use crate::alerts::Event;
 use crate::alerts::payload;
 use crate::store::Due;
@@ -16,6 +16,8 @@ pub enum Notice {
     Alert(Box<Event>),
     /// The report of a drift alarm, as it stands in the topic of reports.
     Drift(Value),
+    /// A step of the closed loop: `event`, `at`, a `sentence`, and what it is about.
+    Model(Value),
 }
 
 /// Why a notice cannot be told.
@@ -33,17 +35,21 @@ impl Notice {
         if due.kind == Kind::Drift.as_str() {
             return Ok(Self::Drift(due.body.clone()));
         }
+        if due.kind == Kind::Model.as_str() {
+            return Ok(Self::Model(due.body.clone()));
+        }
         serde_json::from_value(due.body.clone())
             .map(|event| Self::Alert(Box::new(event)))
             .map_err(|error| NoticeError(error.to_string()))
     }
 
-    /// `opened`, `updated` or `resolved`.
+    /// `opened`, `updated` or `resolved`; of a model the event, such as `training_started` or `promote`.
     #[must_use]
     pub fn status(&self) -> &str {
         match self {
             Self::Alert(event) => event.status.as_str(),
             Self::Drift(report) => report["change"].as_str().unwrap_or_default(),
+            Self::Model(step) => step["event"].as_str().unwrap_or_default(),
         }
     }
 
@@ -57,6 +63,7 @@ impl Notice {
                 payload::headline(&event.alert)
             ),
             Self::Drift(report) => drift::sentence(report),
+            Self::Model(step) => model::sentence(step),
         }
     }
 
@@ -83,6 +90,11 @@ impl Notice {
             }
             (Self::Drift(report), Format::Slack) => json!({"text": drift::sentence(report)}),
             (Self::Drift(report), Format::Alertmanager) => drift::alert(report, now),
+            (Self::Model(step), Format::Generic) => {
+                json!({"id": id, "kind": Kind::Model, "status": step["event"], "step": step})
+            }
+            (Self::Model(step), Format::Slack) => json!({"text": model::sentence(step)}),
+            (Self::Model(step), Format::Alertmanager) => model::alert(step, now),
         }
     }
 }

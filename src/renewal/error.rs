@@ -78,6 +78,9 @@ pub enum RenewalError {
         "run {run} cannot go on here: {folder} is not there; resume it on the machine and with the [retrain] folder it was begun with"
     )]
     NoFolder { run: i64, folder: PathBuf },
+    /// Another instance has the duty.
+    #[error("another instance decides on trainings now, so none was begun here")]
+    LeaseLost,
     /// Somebody has resumed this training elsewhere.
     #[error("run {0} was taken over by another process, and was stopped here")]
     TakenOver(i64),

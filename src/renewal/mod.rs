@@ -24,6 +24,7 @@ pub use folder::Folder;
 pub use plan::Plan;
 
 use crate::compare::config::HeldOutConfig;
+use crate::fault;
 use crate::metrics::{Metrics, TrainingEnd};
 use crate::model::manifest::Bundle;
 use crate::registry::{Order, Registry, Taken};
@@ -31,7 +32,8 @@ use crate::retrain::config::RetrainConfig;
 use crate::retrain::runner::{End, Event};
 use crate::retrain::trigger::cause::Cause;
 use crate::store::{
-    Alias, Change, Claim, NewTraining, Store, TrainingLock, TrainingRun, TrainingState,
+    Alias, Begun, Change, Claim, Lease, NewTraining, Store, TrainingLock, TrainingRun,
+    TrainingState,
 };
 
 /// How often, and after which pauses, the right to train is asked for: a process that was killed loses it a moment later.
@@ -50,6 +52,22 @@ pub struct Renewal {
     /// The fixed set on which models are compared: its texts are never trained on.
     pub held_out: HeldOutConfig,
     pub metrics: Metrics,
+}
+
+/// Who has a model trained.
+#[derive(Debug, Clone, Copy)]
+pub struct Trainer<'a> {
+    pub name: &'a str,
+    /// The decision that launches it and the duty to decide, where an instance does it unasked.
+    pub duty: Option<(i64, &'a Lease)>,
+}
+
+impl<'a> Trainer<'a> {
+    /// Somebody who does it by hand.
+    #[must_use]
+    pub fn by_hand(name: &'a str) -> Self {
+        Self { name, duty: None }
+    }
 }
 
 /// What happens in a training.
@@ -117,7 +135,7 @@ impl Renewal {
     pub async fn run(
         &self,
         plan: Plan,
-        by: &str,
+        by: Trainer<'_>,
         tell: Tell<'_>,
         stop: &CancellationToken,
     ) -> Result<Outcome, RenewalError> {
@@ -134,11 +152,17 @@ impl Renewal {
             champion: plan.champion.as_deref(),
             reasons: &plan.reasons(),
             dataset: json!(plan.report()),
-            by,
+            by: by.name,
+            label_mark: plan.label_mark,
+            decision: by.duty,
         };
-        let Some(claim) = self.store.begin_training(&lock, &new).await? else {
-            self.require_new(&fingerprint).await?;
-            return Err(RenewalError::Busy { run: None });
+        let claim = match self.store.begin_training(&lock, &new).await? {
+            Begun::Claimed(claim) => claim,
+            Begun::LeaseLost => return Err(RenewalError::LeaseLost),
+            Begun::Repeated => {
+                self.require_new(&fingerprint).await?;
+                return Err(RenewalError::Busy { run: None });
+            }
         };
         self.go(lock, claim, (&folder, plan.champion), by, tell, stop)
             .await
@@ -152,7 +176,7 @@ impl Renewal {
     pub async fn resume(
         &self,
         run: i64,
-        by: &str,
+        by: Trainer<'_>,
         tell: Tell<'_>,
         stop: &CancellationToken,
     ) -> Result<Outcome, RenewalError> {
@@ -178,17 +202,38 @@ impl Renewal {
             .await
     }
 
+    /// Says of a training that was cut off that nobody goes on with it; `false` where it has ended, or the duty is another's.
+    ///
+    /// # Errors
+    ///
+    /// Another one is under way; the database does not answer.
+    pub async fn give_up(&self, run: i64, lease: &Lease, why: &str) -> Result<bool, RenewalError> {
+        let lock = self.lock().await?;
+        self.store.bury_trainings(&lock).await?;
+        let outcome = json!({"end": "given_up", "reason": why});
+        let given_up = self.store.give_up_training(lease, run, &outcome).await?;
+        lock.release().await;
+        Ok(given_up)
+    }
+
+    /// The folder in which a training works, or has worked, if that was on this machine.
+    #[must_use]
+    pub fn folder(&self, run: &TrainingRun) -> Folder {
+        Folder::of(&self.config.folder, &run.fingerprint)
+    }
+
     /// From a training that stands in the table to its end there.
     async fn go(
         &self,
         lock: TrainingLock,
         claim: Claim,
         (folder, champion): (&Folder, Option<String>),
-        by: &str,
+        by: Trainer<'_>,
         tell: Tell<'_>,
         stop: &CancellationToken,
     ) -> Result<Outcome, RenewalError> {
         let run = claim.id;
+        fault::point("training-begun");
         tell(News::Begun { run, folder });
         self.metrics.training_running.set(1);
         let job = self.config.runner.job(&folder.task());
@@ -196,7 +241,9 @@ impl Renewal {
         let place = (&self.store, claim);
         let trained = training::train(job, attempts, place, &self.metrics, tell, stop).await;
         self.metrics.training_running.set(0);
-        let outcome = match trained? {
+        let trained = trained?;
+        fault::point("training-ended");
+        let outcome = match trained {
             End::Done { .. } => self.take(claim, folder, champion, by).await?,
             end @ End::Stopped { .. } => {
                 self.end(claim, TrainingState::Stopped, None, &json!(end))
@@ -219,7 +266,7 @@ impl Renewal {
         claim: Claim,
         folder: &Folder,
         champion: Option<String>,
-        by: &str,
+        by: Trainer<'_>,
     ) -> Result<Outcome, RenewalError> {
         let run = claim.id;
         let bundle = folder.bundle();
@@ -228,14 +275,14 @@ impl Renewal {
             folder: &bundle,
             expected: None,
             origin: &origin,
-            by,
+            by: by.name,
         };
         let reason = format!("training run {run}");
         let change = Change {
-            by,
+            by: by.name,
             reason: &reason,
             detail: json!({"training": run, "champion": champion}),
-            lease: None,
+            lease: by.duty.map(|(_, lease)| lease),
         };
         let imported = self
             .registry
@@ -250,6 +297,7 @@ impl Renewal {
                 return Err(error.into());
             }
         };
+        fault::point("training-imported");
         let outcome = json!({"end": "done", "bundle": bundle});
         self.end(claim, TrainingState::Done, Some(&taken.version), &outcome)
             .await?;

@@ -29,6 +29,8 @@ pub struct Plan {
     pub cause: Cause,
     /// Lines of the base data that were no rows.
     pub faults: usize,
+    /// Number of the latest first label that was there.
+    pub label_mark: i64,
     pub(super) recipe: Recipe,
     pub(super) selection: Selection,
 }
@@ -78,6 +80,8 @@ impl Plan {
         let first = First::find(&config.base, start, champion)?;
         let (base, mut held_out, faults) = first.read()?;
         held_out.extend(fixed);
+        let marks = labelled.iter().map(|message| message.first_label);
+        let label_mark = marks.max().unwrap_or(0);
         let feedback: Vec<FeedbackRow> = labelled.into_iter().map(feedback).collect();
         let selection = chosen(config, &first, &feedback, &base, &held_out)?;
         let from = first.champion.as_deref();
@@ -102,6 +106,7 @@ impl Plan {
             champion: version,
             cause,
             faults,
+            label_mark,
             recipe,
             selection,
         })

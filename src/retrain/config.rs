@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::dataset::config::DatasetConfig;
 use super::runner::RunnerConfig;
+use super::trigger::config::TriggerConfig;
 use crate::train::recipe::{Backbone, Source};
 
 /// How a model is trained anew.
@@ -19,6 +20,7 @@ pub struct RetrainConfig {
     pub dataset: DatasetConfig,
     pub runner: RunnerConfig,
     pub base: BaseConfig,
+    pub trigger: TriggerConfig,
 }
 
 /// What the first training was like, and what it was on.
@@ -48,6 +50,7 @@ impl RetrainConfig {
             return Err("[retrain] folder is empty: name a folder for trainings".to_owned());
         }
         self.dataset.check()?;
+        self.trigger.check()?;
         self.runner.check()
     }
 }

@@ -37,6 +37,8 @@ pub enum Undecided {
 pub struct RolloutConfig {
     /// The parts of the feed that the candidate serves, one after another; empty goes from shadow to everything.
     pub shares: Vec<f64>,
+    /// The part of the messages served by one model that the other scores too, to be compared and not served.
+    pub shadow_share: f64,
     /// Whose messages stay with one model.
     pub keep_together: KeepTogether,
     /// Messages that the candidate must have scored in a stage before it goes on.
@@ -70,6 +72,7 @@ impl Default for RolloutConfig {
     fn default() -> Self {
         Self {
             shares: vec![0.05, 0.25, 0.5],
+            shadow_share: 1.0,
             keep_together: KeepTogether::Author,
             min_messages: 1000,
             min_labels: 100,
@@ -124,6 +127,7 @@ impl RolloutConfig {
             ));
         }
         for (name, value) in [
+            ("shadow_share", self.shadow_share),
             ("harm_margin", self.harm_margin),
             ("min_agreement", self.min_agreement),
             ("max_drift", self.max_drift),
@@ -172,5 +176,6 @@ mod tests {
         assert!(refused("watch_seconds = 0").contains("watch_seconds"));
         assert!(refused("alpha = 0.5").contains("alpha"));
         assert!(refused("harm_margin = -0.1").contains("harm_margin"));
+        assert!(refused("shadow_share = 1.1").contains("shadow_share"));
     }
 }

@@ -34,7 +34,8 @@ impl BundleLock {
 
 impl Store {
     /// Marks as removed, and returns, the bundles that nothing refers to: none with an alias, none of the `keep` that were
-    /// promoted last, none imported within `days` days, none that an instance has had loaded within the last day. With
+    /// promoted last, none imported within `days` days, none that an instance has had loaded within the last day, none of the rollout
+    /// that is under way. With
     /// `look_only` they are returned and stay.
     ///
     /// From then on none of them can be given an alias, so their files may be deleted.
@@ -58,6 +59,7 @@ impl Store {
               WHERE imported_at < now() - make_interval(days => $2) AND removed_at IS NULL
                 AND NOT EXISTS (SELECT FROM model_aliases a WHERE a.model = m.id)
                 AND NOT EXISTS (SELECT FROM serving s WHERE s.model = m.id AND s.heard_at > now() - interval '1 day')
+                AND NOT EXISTS (SELECT FROM rollouts r WHERE r.ended IS NULL AND m.id IN (r.champion, r.candidate))
                 AND id NOT IN (SELECT model FROM deployments WHERE what IN ('promote', 'rollback')
                                 GROUP BY model ORDER BY max(number) DESC LIMIT $1)
              RETURNING id, version, bytes",

@@ -13,7 +13,7 @@ use super::{Store, StoreError};
 const OLDEST: i32 = 140_000;
 
 /// What each table must allow us.
-const RIGHTS: [(&str, &[&str]); 27] = [
+const RIGHTS: [(&str, &[&str]); 32] = [
     ("models", &["SELECT", "INSERT", "UPDATE"]),
     ("partition_epochs", &["SELECT", "INSERT", "UPDATE"]),
     ("predictions", &["SELECT", "INSERT", "DELETE"]),
@@ -50,6 +50,11 @@ const RIGHTS: [(&str, &[&str]); 27] = [
     ("deployments", &["SELECT", "INSERT"]),
     ("serving", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("training_runs", &["SELECT", "INSERT", "UPDATE"]),
+    ("rollouts", &["SELECT", "INSERT", "UPDATE"]),
+    ("rollout_steps", &["SELECT", "INSERT"]),
+    ("shadow_predictions", &["SELECT", "INSERT", "DELETE"]),
+    ("training_requests", &["SELECT", "INSERT", "UPDATE"]),
+    ("training_decisions", &["SELECT", "INSERT", "UPDATE"]),
 ];
 
 /// What [`Store::check`] has found.

@@ -254,11 +254,11 @@ impl Store {
 }
 
 /// Who has an alias.
-struct Holder {
-    id: i32,
-    version: String,
-    labels: Vec<String>,
-    problem: String,
+pub(super) struct Holder {
+    pub(super) id: i32,
+    pub(super) version: String,
+    pub(super) labels: Vec<String>,
+    pub(super) problem: String,
 }
 
 fn version_of(holder: Option<&Holder>) -> Option<&str> {
@@ -290,6 +290,13 @@ pub(super) async fn begin(
         .execute(&mut **transaction)
         .await?;
     Ok(true)
+}
+
+/// Who is champion; call it after [`begin`].
+pub(super) async fn champion(
+    transaction: &mut PgTransaction<'_>,
+) -> Result<Option<Holder>, StoreError> {
+    holder(transaction, Alias::Champion).await
 }
 
 async fn holder(

@@ -13,7 +13,7 @@ use super::{Lease, Store, StoreError, clean, leases};
 pub struct KeptNotice {
     /// Unique, and the same when the step that made it is repeated.
     pub id: String,
-    /// `alert` or `drift`.
+    /// `alert`, `drift` or `model`.
     pub kind: &'static str,
     /// What it tells of: notices about the same reach a receiver in their order.
     pub about: String,
@@ -70,6 +70,18 @@ pub(super) async fn write(
 }
 
 impl Store {
+    /// Writes notices that are not there yet, with whom they are for.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer; saying it again is safe.
+    pub async fn put_notices(&self, notices: &[KeptNotice]) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        write(&mut transaction, notices).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     /// The notices that are due for a receiver, the earliest first, at most `limit`; none whose forerunner about the same
     /// has not ended. An update of an alert that somebody has acknowledged is not among them: see [`Store::spare`].
     ///

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, PgTransaction};
 
+use super::leases::{self, Lease};
 use super::{Store, StoreError, clean};
 
 /// The key of the advisory lock that whoever trains has.
@@ -74,6 +75,21 @@ pub struct NewTraining<'a> {
     /// What was chosen to train on.
     pub dataset: Value,
     pub by: &'a str,
+    /// Number of the latest label among those that were chosen from.
+    pub label_mark: i64,
+    /// The decision that launches it, and the duty to decide; none by hand.
+    pub decision: Option<(i64, &'a Lease)>,
+}
+
+/// What came of the wish to begin a training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// It is the caller's.
+    Claimed(Claim),
+    /// One with this fingerprint was begun before, and nothing was written.
+    Repeated,
+    /// The duty has passed to another instance, and nothing was written.
+    LeaseLost,
 }
 
 /// A training that is under way, as whoever runs it knows it.
@@ -102,6 +118,12 @@ pub struct TrainingRun {
     pub dataset: Value,
     pub progress: Value,
     pub outcome: Option<Value>,
+    /// The decision that launched it; none by hand.
+    pub decision: Option<i64>,
+    pub label_mark: i64,
+    /// `pass`, `fail` or `inconclusive`, once the gate has judged its candidate.
+    pub verdict: Option<String>,
+    pub gated: Option<DateTime<Utc>>,
 }
 
 impl Store {
@@ -118,7 +140,7 @@ impl Store {
         Ok(has.then_some(TrainingLock { connection }))
     }
 
-    /// Writes down that a training begins; `None` where one with this fingerprint was begun before, and nothing was written.
+    /// Writes down that a training begins.
     ///
     /// # Errors
     ///
@@ -127,26 +149,34 @@ impl Store {
         &self,
         _lock: &TrainingLock,
         new: &NewTraining<'_>,
-    ) -> Result<Option<Claim>, StoreError> {
+    ) -> Result<Begun, StoreError> {
         let mut transaction = self.pool.begin().await?;
+        if let Some((_, lease)) = new.decision
+            && !leases::hold(&mut transaction, lease).await?
+        {
+            return Ok(Begun::LeaseLost);
+        }
         bury(&mut transaction).await?;
         let begun = sqlx::query_as!(
             Claim,
-            "INSERT INTO training_runs (fingerprint, cause, champion, reasons, dataset, by_whom)
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (fingerprint) DO NOTHING RETURNING id, attempt",
+            "INSERT INTO training_runs (fingerprint, cause, champion, reasons, dataset, by_whom, label_mark, decision)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (fingerprint) DO NOTHING RETURNING id, attempt",
             new.fingerprint,
             clean::json(&new.cause),
             new.champion,
             clean::json(&json!(new.reasons)),
             clean::json(&new.dataset),
             &*clean::name(new.by),
+            new.label_mark,
+            new.decision.map(|(decision, _)| decision),
         )
         .fetch_optional(&mut *transaction)
         .await?;
-        if begun.is_some() {
-            transaction.commit().await?;
-        }
-        Ok(begun)
+        let Some(claim) = begun else {
+            return Ok(Begun::Repeated);
+        };
+        transaction.commit().await?;
+        Ok(Begun::Claimed(claim))
     }
 
     /// Takes up a training that is not done; `None` where there is none of this number that could go on.
@@ -224,6 +254,87 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Writes down what the gate says of a training's candidate, by the duty to decide; `false` where that is another's, or
+    /// there is a verdict already.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer; saying it again is safe.
+    pub async fn gate_training(
+        &self,
+        lease: &Lease,
+        id: i64,
+        verdict: &str,
+        gate: &Value,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        if !leases::hold(&mut transaction, lease).await? {
+            return Ok(false);
+        }
+        let done = sqlx::query!(
+            "UPDATE training_runs SET verdict = $2, gate = $3, gated_at = now()
+              WHERE id = $1 AND state = 'done' AND verdict IS NULL",
+            id,
+            verdict,
+            clean::json(gate),
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// What was compared at the gate, where a training's candidate has been there.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn gate_of(&self, id: i64) -> Result<Option<Value>, StoreError> {
+        let row = sqlx::query_scalar!("SELECT gate FROM training_runs WHERE id = $1", id)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.flatten())
+    }
+
+    /// Says of a training that was stopped, or has lost its process, that nobody goes on with it; `false` where it is under way,
+    /// has ended, or the duty is another's.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer; saying it again is safe.
+    pub async fn give_up_training(
+        &self,
+        lease: &Lease,
+        id: i64,
+        outcome: &Value,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        if !leases::hold(&mut transaction, lease).await? {
+            return Ok(false);
+        }
+        let done = sqlx::query!(
+            "UPDATE training_runs SET state = 'failed', outcome = $2, ended = now() WHERE id = $1 AND state = 'stopped'",
+            id,
+            clean::json(outcome),
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Marks as stopped every training that is said to run: whoever has the lock knows that none does.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn bury_trainings(&self, _lock: &TrainingLock) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        bury(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     /// All trainings, the latest first.
     ///
     /// # Errors
@@ -258,7 +369,7 @@ impl Store {
     ) -> Result<Vec<TrainingRun>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT id, state, started, heard, ended, attempt, fingerprint, champion, candidate, by_whom, cause, reasons,
-                      dataset, progress, outcome
+                      dataset, progress, outcome, decision, label_mark, verdict, gated_at
                  FROM training_runs
                 WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR fingerprint = $2)
                 ORDER BY id DESC LIMIT $3"#,
@@ -286,6 +397,10 @@ impl Store {
                 dataset: row.dataset,
                 progress: row.progress,
                 outcome: row.outcome,
+                decision: row.decision,
+                label_mark: row.label_mark,
+                verdict: row.verdict,
+                gated: row.gated_at,
             })
             .collect())
     }

@@ -8,6 +8,7 @@ mod annotate;
 mod bench;
 mod check;
 mod compare;
+mod controller;
 mod demo;
 mod deploy;
 mod drain;

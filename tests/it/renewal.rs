@@ -26,19 +26,19 @@ use crate::finetune::workshop::{RECIPE, Workshop};
 use crate::harness::TestDatabase;
 
 /// A deployment with a champion that was trained in the workshop.
-struct Fixture {
-    workshop: Workshop,
-    database: TestDatabase,
-    store: Store,
+pub(crate) struct Fixture {
+    pub(crate) workshop: Workshop,
+    pub(crate) database: TestDatabase,
+    pub(crate) store: Store,
     pool: PgPool,
-    registry: Registry,
+    pub(crate) registry: Registry,
     /// Version of the champion.
-    champion: String,
+    pub(crate) champion: String,
 }
 
 impl Fixture {
     /// The champion's bundle holds its weights, or does not.
-    async fn new(with_weights: bool) -> Self {
+    pub(crate) async fn new(with_weights: bool) -> Self {
         let workshop = Workshop::new();
         workshop.write("train.tsv", &base(0..120));
         workshop.write("later.tsv", &base(120..160));
@@ -124,7 +124,7 @@ impl Fixture {
     }
 
     /// Messages with their ids from this span, labelled by one annotator.
-    async fn label(&self, ids: std::ops::Range<usize>) {
+    pub(crate) async fn label(&self, ids: std::ops::Range<usize>) {
         for id in ids {
             let (text, label) = (text("feed", id), LABELS[id % 2]);
             self.put(id, &text, &[("ann", label)]).await;
@@ -132,7 +132,7 @@ impl Fixture {
     }
 
     /// A labelled message as the watch leaves it.
-    async fn put(&self, id: usize, text: &str, votes: &[(&str, &str)]) {
+    pub(crate) async fn put(&self, id: usize, text: &str, votes: &[(&str, &str)]) {
         let offset = i64::try_from(id).unwrap();
         let mut first = None;
         for (annotator, label) in votes {
@@ -164,11 +164,11 @@ impl Fixture {
         .unwrap();
     }
 
-    async fn runs(&self) -> Vec<TrainingRun> {
+    pub(crate) async fn runs(&self) -> Vec<TrainingRun> {
         self.store.trainings().await.unwrap()
     }
 
-    async fn candidate(&self) -> Option<String> {
+    pub(crate) async fn candidate(&self) -> Option<String> {
         let aliases = self.store.aliases().await.unwrap();
         let holder = aliases.into_iter().find(|of| of.alias == Alias::Candidate);
         holder.map(|of| of.version)
@@ -197,10 +197,10 @@ impl Fixture {
     }
 }
 
-const LABELS: [&str; 2] = ["negative", "positive"];
+pub(crate) const LABELS: [&str; 2] = ["negative", "positive"];
 
 /// A text unlike all others, whose label says whether it holds "good" or "bad".
-fn text(kind: &str, id: usize) -> String {
+pub(crate) fn text(kind: &str, id: usize) -> String {
     let word = ["bad", "good"][id % 2];
     let letter = |place: u32| char::from(b'a' + (id / 26_usize.pow(place) % 26) as u8);
     let name: String = (0..3).map(letter).collect();

@@ -13,6 +13,7 @@ mod contents;
 mod dashboards;
 mod labelling;
 mod maintaining;
+mod rolling;
 mod watching;
 mod writing;
 

@@ -2,7 +2,6 @@
 
 mod page;
 
-use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -17,10 +16,9 @@ use crate::cli::drift::posts::Unescape;
 use crate::cli::exit::{BadInput, End};
 use crate::compare::error::CompareError;
 use crate::compare::rows::Rows;
-use crate::compare::{Compared, Material, Pair, Watch};
+use crate::compare::{Compared, Material, Pair, Watch, material};
 use crate::config::Config;
 use crate::gate::comparison::Verdict;
-use crate::gate::equity::Corpus;
 use crate::gate::example::MOST_EXAMPLES;
 use crate::gate::speed::MOST_RUNS;
 use crate::posts;
@@ -84,7 +82,7 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<End> {
         config.gate.equity.clone_from(equity);
     }
     let fixed = args.fixed(&config)?;
-    let corpus = corpus(&config)?;
+    let corpus = material::corpus(&config.gate).map_err(BadInput::from)?;
     let device = args.device.config(&args.candidate);
     let opened = Pair::open(
         &args.champion,
@@ -126,34 +124,18 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<End> {
 impl CompareArgs {
     /// The fixed set: the files of the command line, else those of the config.
     fn fixed(&self, config: &Config) -> anyhow::Result<Rows> {
-        let held_out = &config.held_out;
-        let loaded = if !self.labels.is_empty() {
+        if !self.labels.is_empty() {
             let escapes: Vec<_> = self.unescape.iter().map(|&kind| kind.into()).collect();
-            posts::load(&self.labels, &self.read, &escapes)
-        } else if !held_out.files.is_empty() {
-            let options = held_out.options().map_err(BadInput::from)?;
-            posts::load(&held_out.files, &options, &held_out.unescape)
-        } else {
+            let loaded = posts::load(&self.labels, &self.read, &escapes);
+            return Ok(Rows::of_posts(loaded.map_err(BadInput::from)?));
+        }
+        if config.held_out.files.is_empty() {
             return Err(BadInput::from(
                 "there is no held-out set to compare on; name its files with --labels, or in the config under [held_out] files",
             ));
-        };
-        Ok(Rows::of_posts(loaded.map_err(BadInput::from)?))
+        }
+        material::fixed(&config.held_out).map_err(BadInput::from)
     }
-}
-
-fn corpus(config: &Config) -> anyhow::Result<Option<Corpus>> {
-    let path = &config.gate.equity;
-    if path.as_os_str().is_empty() {
-        return Ok(None);
-    }
-    let file = File::open(path).map_err(|error| {
-        BadInput::from(format!(
-            "{} cannot be read ({error}); check --equity or [gate] equity",
-            path.display()
-        ))
-    })?;
-    Ok(Some(Corpus::read(file).map_err(BadInput::from)?))
 }
 
 fn recent(config: &Config, days: u32, pair: &Pair) -> anyhow::Result<Rows> {

@@ -3,11 +3,12 @@
 use std::io::Write;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::ConfigArgs;
 use crate::cli::exit::End;
 use crate::cli::model::registry::{short, time, with_store};
+use crate::http;
 use crate::store::TrainingRun;
 
 /// List the trainings, the latest first
@@ -28,7 +29,7 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<End> {
     let mut out = std::io::stdout().lock();
     for run in &runs {
         if args.json {
-            writeln!(out, "{}", object(run))?;
+            writeln!(out, "{}", http::training(run))?;
         } else {
             writeln!(out, "{}", describe(run))?;
         }
@@ -42,15 +43,6 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
-fn object(run: &TrainingRun) -> Value {
-    json!({
-        "run": run.id, "state": run.state.as_str(), "started": run.started, "heard": run.heard, "ended": run.ended,
-        "attempt": run.attempt, "fingerprint": run.fingerprint, "champion": run.champion, "candidate": run.candidate,
-        "by": run.by, "cause": run.cause, "reasons": run.reasons, "dataset": run.dataset, "progress": run.progress,
-        "outcome": run.outcome,
-    })
-}
-
 /// A training in a few lines.
 fn describe(run: &TrainingRun) -> String {
     let mut first = format!("{}  {}  {}", run.id, run.state.as_str(), time(run.started));
@@ -59,6 +51,9 @@ fn describe(run: &TrainingRun) -> String {
     }
     if let Some(candidate) = &run.candidate {
         first = format!("{first}  {}", short(candidate));
+    }
+    if let Some(verdict) = &run.verdict {
+        first = format!("{first}  gate: {verdict}");
     }
     let mut lines = vec![first];
     let reasons = run.reasons.as_array().into_iter().flatten();

@@ -15,7 +15,7 @@ use crate::cli::signals;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
-use crate::renewal::{News, Outcome, Plan, Renewal, RenewalError, Start, by_hand};
+use crate::renewal::{News, Outcome, Plan, Renewal, RenewalError, Start, Trainer, by_hand};
 use crate::retrain::runner;
 use crate::store::Store;
 
@@ -106,7 +106,9 @@ async fn work(
     };
     let tell = &mut |news: News<'_>| display.tell(&news);
     if let Some(run) = args.resume {
-        let resumed = renewal.resume(run, &args.by, tell, stop).await;
+        let resumed = renewal
+            .resume(run, Trainer::by_hand(&args.by), tell, stop)
+            .await;
         return resumed.map(Done::Trained);
     }
     let start = match (&args.first, args.champion_weights) {
@@ -123,7 +125,9 @@ async fn work(
     if args.dry_run {
         return Ok(Done::Looked);
     }
-    let ended = renewal.run(plan, &args.by, tell, stop).await;
+    let ended = renewal
+        .run(plan, Trainer::by_hand(&args.by), tell, stop)
+        .await;
     ended.map(Done::Trained)
 }
 

@@ -49,6 +49,12 @@ impl Fingerprint {
         Self::hash(&["remedy", &situation.champion, remedy, alarm])
     }
 
+    /// One that was kept.
+    #[must_use]
+    pub fn kept(digits: String) -> Self {
+        Self(digits)
+    }
+
     /// Its 64 hex digits.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -29,7 +29,8 @@ pub(super) fn on(
             run: run.fingerprint.clone(),
         });
     }
-    if runs.iter().any(|run| run.fingerprint == *fingerprint) {
+    let launched = runs.iter().any(|run| run.fingerprint == *fingerprint);
+    if launched || situation.decided.contains(fingerprint) {
         limits.push(Reason::Repeated {
             fingerprint: fingerprint.clone(),
         });

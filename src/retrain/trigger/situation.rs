@@ -29,6 +29,8 @@ pub struct Situation {
     /// The trainings of the last 24 hours, those since the latest that passed, and the latest one in any case. Whoever keeps
     /// them must refuse a fingerprint that any earlier one had.
     pub runs: Vec<Run>,
+    /// Launches and cures that were decided for the champion before, whatever came of them.
+    pub decided: Vec<Fingerprint>,
     /// Cures without training that have been applied to the champion.
     pub applied: Vec<Fingerprint>,
 }

@@ -7,7 +7,7 @@ use super::rules::RULES;
 use super::{files, is_word, root};
 
 /// The configuration may use other modules' sections, and nothing else of them.
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "alerts::config",
     "annotate::config",
     "compare::config",
@@ -21,6 +21,7 @@ const SECTIONS: [&str; 14] = [
     "pipeline::config",
     "registry::config",
     "retrain::config",
+    "rollout::config",
     "store::config",
 ];
 

@@ -102,7 +102,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         module: "store",
-        may_use: &["record", "labels", "fault", "metrics"],
+        may_use: &["record", "labels", "fault", "metrics", "rollout"],
         because: "SQL is written for records, whoever makes them",
     },
     Rule {
@@ -213,6 +213,7 @@ pub(super) const RULES: &[Rule] = &[
         module: "renewal",
         may_use: &[
             "durable",
+            "fault",
             "drift",
             "model",
             "posts",
@@ -224,6 +225,27 @@ pub(super) const RULES: &[Rule] = &[
             "retrain",
         ],
         because: "it joins labels, training and registry for whoever asks for a training, on the command line or by duty",
+    },
+    Rule {
+        module: "controller",
+        may_use: &[
+            "fault",
+            "record",
+            "labels",
+            "drift",
+            "model",
+            "store",
+            "metrics",
+            "notify::config",
+            "notify::receivers",
+            "gate",
+            "compare",
+            "registry",
+            "retrain",
+            "renewal",
+            "rollout",
+        ],
+        because: "it joins what decides, trains, judges and rolls out, and meets the stages in Postgres only",
     },
     Rule {
         module: "replay",

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ExitStatus, Stdio};
 
-use tidewatch::store::{NewTraining, TrainingState};
+use tidewatch::store::{Begun, NewTraining, TrainingState};
 
 use super::*;
 
@@ -102,9 +102,14 @@ async fn two_trainings_at_a_time_are_refused_and_one_that_was_taken_over_is_not_
         reasons: &[],
         dataset: json!({}),
         by: "me",
+        label_mark: 5,
+        decision: None,
     };
-    let claim = store.begin_training(&lock, &new).await.unwrap().unwrap();
-    assert_eq!(store.begin_training(&lock, &new).await.unwrap(), None);
+    let Begun::Claimed(claim) = store.begin_training(&lock, &new).await.unwrap() else {
+        panic!("it is the first");
+    };
+    let again = store.begin_training(&lock, &new).await.unwrap();
+    assert_eq!(again, Begun::Repeated);
     let output = fixture.training(&[], 1).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let words = said(&output);

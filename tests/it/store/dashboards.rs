@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Row};
 use tidewatch::labels::Sampling;
 use tidewatch::record::Outcome;
-use tidewatch::store::{Change, Import, NewTraining, Swap};
+use tidewatch::store::{Begun, Change, Import, NewDecision, NewTraining, Swap};
 
 use super::{Fixture, chunk, dead, messages, model};
 
@@ -35,6 +35,7 @@ async fn filled() -> Fixture {
     promote_the_model(&fixture).await;
     super::annotating::ask(&fixture, &[1, 2], Sampling::Random).await;
     train_a_model(&fixture).await;
+    super::rolling::begin(&fixture).await;
     fixture
 }
 
@@ -48,9 +49,41 @@ async fn train_a_model(fixture: &Fixture) {
         reasons: &["there are 5 new labels".to_owned()],
         dataset: json!({}),
         by: "me",
+        label_mark: 5,
+        decision: None,
     };
     let begun = fixture.store.begin_training(&lock, &new).await;
-    assert!(begun.unwrap().is_some());
+    assert!(matches!(begun.unwrap(), Begun::Claimed(_)));
+    decide(fixture).await;
+}
+
+/// Somebody has asked for a training, and it was decided to wait.
+async fn decide(fixture: &Fixture) {
+    let store = &fixture.store;
+    let asked = store
+        .request_training("ann", "why not", false)
+        .await
+        .unwrap();
+    let hour = std::time::Duration::from_secs(3600);
+    let lease = store
+        .lease("controller", "me", hour)
+        .await
+        .unwrap()
+        .unwrap();
+    let new = NewDecision {
+        action: "wait",
+        dry_run: false,
+        champion: "m1",
+        cause: json!({"cause": "labels"}),
+        fingerprint: Some("f"),
+        reasons: json!([{"reason": "nothing_new"}]),
+        sentences: json!(["Nothing is new."]),
+        situation: json!({}),
+        by: "me",
+        answers: &[asked],
+    };
+    let id = store.record_decision(&lease, &new).await.unwrap().unwrap();
+    store.settle_decision(id, "nothing", true).await.unwrap();
 }
 
 /// The model has been imported, is champion, and is loaded by an instance.

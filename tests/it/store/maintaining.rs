@@ -100,11 +100,11 @@ async fn rows_written_before_their_day_had_a_partition_move_into_it_and_can_stil
         fixture.assert_rollups_exact().await;
         fixture.store.write_chunk(&chunk, &epochs).await.unwrap();
     }
-    // A partition has what its parent has: the key, and the indices by event time and by the message's id.
+    // A partition has what its parent has: the key, and the indices by event time, by the message's id, and by when it was scored.
     let indexes = fixture
         .number("SELECT count(*) FROM pg_indexes WHERE tablename LIKE 'predictions\\_p%'")
         .await;
-    assert_eq!(indexes, attached() / 2 * 3);
+    assert_eq!(indexes, attached() / 2 * 4);
 }
 
 #[tokio::test]
