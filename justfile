@@ -7,7 +7,7 @@ _list:
 setup *ARGS:
     scripts/setup {{ARGS}}
 
-# The main job on an embedded default: `just demo --seconds 60`
+# The main job on an embedded default: `just demo`
 demo *ARGS:
     scripts/demo {{ARGS}}
 

@@ -13,7 +13,7 @@ const DAY: i64 = 86_400_000;
 /// Texts and authors remembered in a generation. Two generations are kept; a copy that comes later than the two hold counts
 /// again.
 const MOST_SEEN: usize = 400_000;
-/// A post so far behind the newest says nothing of where a feed begins.
+/// A post so far behind what is complete says nothing of where a feed begins.
 const RECENT: i64 = 6 * 3_600_000;
 /// Cells that wait at most; beyond, the earliest leave whatever the watermark says.
 const MOST_CELLS: usize = 200_000;
@@ -152,11 +152,12 @@ impl Gathering {
         Some(due.min(newest))
     }
 
-    /// Where the cells that are complete at the time `now` begin, but for those far behind the newest post.
+    /// Where the cells that are complete at the time `now` begin, but for those far behind what is complete. (Not behind the newest
+    /// post: a partition may be ahead of the others by more.)
     #[must_use]
     pub fn begins(&self, now: i64) -> Option<i64> {
         let due = self.watermark.due(now);
-        let recent = self.watermark.newest()?.saturating_sub(RECENT);
+        let recent = due.min(self.watermark.newest()?).saturating_sub(RECENT);
         self.open
             .keys()
             .map(|(start, _)| *start)
@@ -254,6 +255,16 @@ mod tests {
             "the post without a subject counts overall alone"
         );
         assert_eq!(gathering.changed().len(), 0);
+    }
+
+    #[test]
+    fn a_feed_begins_though_one_partition_is_days_ahead() {
+        let mut gathering = gathering();
+        gathering.push(&partition(0), post(5 * DAY, "tea", 1, 1), 0);
+        gathering.push(&partition(1), post(50, "tea", 2, 2), 0);
+        assert_eq!(gathering.begins(0), None, "no step is over in both");
+        gathering.push(&partition(1), post(150, "tea", 3, 3), 0);
+        assert_eq!(gathering.begins(0), Some(0));
     }
 
     #[test]

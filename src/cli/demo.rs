@@ -22,7 +22,7 @@ use crate::log::{self, LogConfig};
 use crate::replay::{ReadOptions, by_event_time, open};
 
 const EXAMPLES: &str = "Examples:
-  tidewatch demo --seconds 60
+  tidewatch demo
   tidewatch demo --broker apache --rate 200 --keep
   tidewatch demo --input tweets.tsv --text-field 3 --id-field 1 --by-time --time-from-id
   tidewatch demo --kafka 127.0.0.1:9092 --database-url postgres://me@127.0.0.1/scratch";
@@ -31,8 +31,9 @@ const EXAMPLES: &str = "Examples:
 ///
 /// Starts a broker inside this process and a private Postgres, sends generated posts and reviews (or a file) through
 /// them, shows what the model makes of them, and counts at the end: every message sent stands once in Postgres and once in
-/// the output topics, as a result or as a dead letter. It stops on Ctrl-C or at a limit and leaves nothing behind. What
-/// the service logs (warnings; RUST_LOG for more) goes to standard error, or to a file where a person watches.
+/// the output topics, as a result or as a dead letter. The generated posts tell a story by their number, so it is the same on
+/// every machine: an alert opens and is resolved, and then the feed drifts. It ends when the story is told, at a limit of yours,
+/// or on Ctrl-C, and leaves nothing behind. What the service logs (warnings; RUST_LOG for more) goes to standard error, or to a file where a person watches.
 ///
 /// The embedded broker is for looking only: it keeps 5 MiB a partition, and its transactions prove nothing. With
 /// --broker apache a private Apache Kafka takes its place.
@@ -121,13 +122,11 @@ pub(super) fn run(args: DemoArgs) -> anyhow::Result<End> {
     };
     // The embedded broker stays on this thread, so the servers do.
     let servers = Servers::start(&broker, args.database_url.as_deref(), Durability::Throwaway)?;
+    let limits = limits(&args, &posts);
     let demo = Demo {
         posts,
         pace: args.pace.pace(),
-        limits: Limits {
-            messages: args.messages,
-            time: args.seconds.map(Duration::from_secs_f64),
-        },
+        limits,
         model,
         started,
         end: asked.end.clone(),
@@ -169,9 +168,8 @@ fn model(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 
 fn posts(args: &DemoArgs) -> anyhow::Result<Posts> {
     let Some(file) = &args.input else {
-        let length = args.seconds.map(Duration::from_secs_f64);
-        let story = Story::new(chrono::Utc::now(), length);
-        return Ok(Posts::Feed(Box::new(Feed::new(args.seed)), story));
+        let feed = Box::new(Feed::new(args.seed));
+        return Ok(Posts::Feed(feed, Story::of_days()));
     };
     let read = ReadOptions {
         timed: args.pace.needs_times(),
@@ -185,6 +183,18 @@ fn posts(args: &DemoArgs) -> anyhow::Result<Posts> {
     } else {
         lines
     }))
+}
+
+/// Those of the command line; without any the feed ends when its story is told.
+fn limits(args: &DemoArgs, posts: &Posts) -> Limits {
+    let told = match posts {
+        Posts::Feed(_, story) if args.seconds.is_none() => Some(story.messages()),
+        _ => None,
+    };
+    Limits {
+        messages: args.messages.or(told),
+        time: args.seconds.map(Duration::from_secs_f64),
+    }
 }
 
 /// Where a person watches the display, the log goes to a file, which is returned.
@@ -236,6 +246,9 @@ async fn once_more(asked: &Asked) {
 fn print(summary: &Summary, json: bool) {
     for fault in summary.faults() {
         eprintln!("{fault}");
+    }
+    if let Some(cut) = summary.cut() {
+        eprintln!("{cut}");
     }
     if json {
         match serde_json::to_string(summary) {

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
+
 use super::error::DemoError;
 use super::feed::{Feed, Scene};
-use super::story::{Story, announce};
+use super::story::Story;
 use super::window::{Window, cost};
 use crate::replay::{Deliveries, Feeder, Line, ReplayError, Schedule};
 
@@ -21,7 +23,7 @@ pub type Tell = Box<dyn Fn(String) + Send>;
 
 /// Where posts come from.
 pub enum Posts {
-    /// The built-in feed, without end, and what happens in it.
+    /// The built-in feed, without end, and what happens in it by the number of messages.
     Feed(Box<Feed>, Story),
     /// A file, in its order or by event time.
     File(Box<dyn Iterator<Item = Result<Line, ReplayError>> + Send>),
@@ -154,7 +156,7 @@ impl Run {
         let mut malformed = 0;
         let mut sent = 0;
         while !self.ended(start) && self.limits.messages.is_none_or(|limit| sent < limit) {
-            match self.next_post(start.elapsed()) {
+            match self.next_post(sent) {
                 None => break,
                 Some(Err(error)) => return Err(error),
                 Some(Ok(Line::Malformed(fault))) => {
@@ -181,16 +183,16 @@ impl Run {
         Ok(malformed)
     }
 
-    fn next_post(&mut self, elapsed: Duration) -> Option<Result<Line, ReplayError>> {
+    fn next_post(&mut self, sent: u64) -> Option<Result<Line, ReplayError>> {
         match &mut self.posts {
             Posts::Feed(feed, story) => {
-                let scene = story.scene(elapsed);
+                let scene = story.scene(sent);
                 if self.scene != Some(scene) {
                     feed.set_scene(scene);
-                    (self.tell)(announce(self.scene, scene));
+                    (self.tell)(story.announce(self.scene, scene));
                     self.scene = Some(scene);
                 }
-                Some(Ok(Line::Post(feed.next_post(story.time(elapsed)))))
+                Some(Ok(Line::Post(feed.next_post(story.time(sent, Utc::now())))))
             }
             Posts::File(lines) => lines.next(),
         }
@@ -247,8 +249,7 @@ mod tests {
         };
         let feeder =
             Feeder::new(client, "posts", Some(on_delivery)).expect("the settings are right");
-        let story = Story::new(chrono::Utc::now(), limits.time);
-        let posts = Posts::Feed(Box::new(Feed::new(1)), story);
+        let posts = Posts::Feed(Box::new(Feed::new(1)), Story::of_days());
         Pump::start(
             posts,
             Schedule::new(Pace::Unlimited),

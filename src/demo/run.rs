@@ -103,6 +103,10 @@ impl Demo {
         let window = Arc::new(Window::new(BACKLOG_BYTES));
         let reader = Reader::start(&client, topics.outcomes(), Arc::clone(&window))?;
         let feeder = feeder(&client, &topics.input, &window)?;
+        let story = match &self.posts {
+            Posts::Feed(_, story) => Some(*story),
+            Posts::File(_) => None,
+        };
         let began = Instant::now();
         let schedule = Schedule::new(self.pace);
         let (teller, told) = std::sync::mpsc::channel();
@@ -170,6 +174,7 @@ impl Demo {
         let times = live.finish();
         let mut summary = sum(&fed, counts, tally, servers, times, self.started, began);
         summary.watched = watched;
+        summary.story_left = story.map_or(0, |story| story.left(fed.deliveries.sent));
         Ok(Ended::Counted(Box::new(summary), fault))
     }
 }
@@ -353,5 +358,6 @@ fn sum(
         reasons: tally.reasons,
         embedded: servers.is_embedded(),
         watched: Watched::default(),
+        story_left: 0,
     }
 }

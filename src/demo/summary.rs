@@ -41,6 +41,8 @@ pub struct Summary {
     pub embedded: bool,
     #[serde(flatten)]
     pub watched: Watched,
+    /// Messages of the built-in story that were not sent, since a limit or a signal came before.
+    pub story_left: u64,
 }
 
 /// What the watch over the feed has found.
@@ -96,6 +98,17 @@ impl Summary {
             grouped(self.results),
             grouped(self.dead_letters),
         )
+    }
+
+    /// That the story was not told to its end, if so.
+    #[must_use]
+    pub fn cut(&self) -> Option<String> {
+        (self.story_left > 0).then(|| {
+            format!(
+                "the story was cut {} messages before its end: without --seconds and --messages it is told whole",
+                grouped(self.story_left)
+            )
+        })
     }
 
     /// What does not add up, in sentences; nothing where all is well.

@@ -47,8 +47,16 @@ pub(super) const FAULTS: [(Fault, u32); 11] = [
     (Fault::WildTime, 20),
 ];
 
-/// The value of a message with this fault, made from a sound post.
-pub(super) fn spoil(rng: &mut ChaCha8Rng, fault: Fault, mut post: PostFields) -> Option<Vec<u8>> {
+/// Clocks that are years off: of 1900, 1970 and 2100.
+const WILD: [i64; 3] = [-2_208_988_800, 0, 4_102_444_800];
+
+/// The value of a message with this fault, made from a sound post. In a feed whose times lie in the past no clock is ahead.
+pub(super) fn spoil(
+    rng: &mut ChaCha8Rng,
+    fault: Fault,
+    mut post: PostFields,
+    past: bool,
+) -> Option<Vec<u8>> {
     let json = |post: &PostFields| post.to_json().to_string().into_bytes();
     Some(match fault {
         Fault::Tombstone => return None,
@@ -90,9 +98,8 @@ pub(super) fn spoil(rng: &mut ChaCha8Rng, fault: Fault, mut post: PostFields) ->
             json(&post)
         }
         Fault::WildTime => {
-            let seconds = *[-2_208_988_800, 0, 4_102_444_800_i64]
-                .get(rng.random_range(0..3_usize))
-                .unwrap_or(&0);
+            let wild = WILD[rng.random_range(0..WILD.len())];
+            let seconds = if past { wild.min(0) } else { wild };
             post.event_time = chrono::DateTime::from_timestamp(seconds, 0);
             json(&post)
         }

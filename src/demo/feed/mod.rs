@@ -17,7 +17,7 @@ use rand::{RngExt, SeedableRng};
 use crate::replay::{Post, PostFields};
 use faults::{FAULTS, spoil};
 use languages::LANGUAGES;
-use phrases::Mood;
+pub(super) use phrases::Mood;
 use subjects::SUBJECTS;
 use text::{Source, english, foreign};
 
@@ -90,27 +90,36 @@ impl Feed {
 
     /// The next post, written at about `now`. The same seed and the same times give the same posts.
     pub fn next_post(&mut self, now: DateTime<Utc>) -> Post {
+        self.next_told(now).0
+    }
+
+    /// The next post, and what its author feels.
+    pub(super) fn next_told(&mut self, now: DateTime<Utc>) -> (Post, Mood) {
         if self.count > 0 && self.count.is_multiple_of(WAVE) {
             self.wave = Wave::roll(&mut self.rng);
         }
         self.count += 1;
-        let post = self.sound_post(now);
+        let (post, mood) = self.sound_post(now);
         let fault = self.fault();
-        match fault {
+        let post = match fault {
             None => Post::from(post),
             Some(fault) => {
                 let event_time = post.event_time;
                 let key = post.id.clone().map(String::into_bytes);
+                // A time that is yet to come counts as the present, and in a story of days that is its end: all that follows
+                // would be late.
+                let past = self.scene != Scene::Waves;
                 Post {
                     key,
-                    value: spoil(&mut self.rng, fault, post),
+                    value: spoil(&mut self.rng, fault, post, past),
                     event_time,
                 }
             }
-        }
+        };
+        (post, mood)
     }
 
-    fn sound_post(&mut self, now: DateTime<Utc>) -> PostFields {
+    fn sound_post(&mut self, now: DateTime<Utc>) -> (PostFields, Mood) {
         let rng = &mut self.rng;
         let source = weighted(rng, &Source::ALL);
         let (subject, mood) = topic(rng, self.scene, self.wave);
@@ -128,7 +137,7 @@ impl Feed {
         };
         // Squaring favours low numbers: few authors write much.
         let author = (rng.random::<f64>().powi(2) * f64::from(AUTHORS)) as u32;
-        PostFields {
+        let fields = PostFields {
             id: Some(format!("{}-{:08}", source.name(), self.count)),
             text,
             author: Some(format!("user{author:04}")),
@@ -138,7 +147,8 @@ impl Feed {
             language: rng.random_bool(0.8).then(|| language.to_owned()),
             label: None,
             event_time: Some(now - lateness(rng)),
-        }
+        };
+        (fields, mood)
     }
 
     fn fault(&mut self) -> Option<faults::Fault> {

@@ -2,7 +2,7 @@
 
 /// What a post feels; the feed's own idea of it, which no model is obliged to share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(in crate::demo) enum Mood {
     Negative,
     Neutral,
     Positive,
