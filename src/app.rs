@@ -1,5 +1,7 @@
 //! The composition root: everything the service consists of, built, wired and drained here.
 
+mod database;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::database::connect;
 use crate::config::Config;
 use crate::controller::{self, Controller};
 use crate::deploy::{self, DeployError};
@@ -24,11 +27,8 @@ use crate::monitor::{self, BaselineFault, Counted, Monitor};
 use crate::notify;
 use crate::pipeline::{self, Delivery, Pipeline, PipelineError};
 use crate::registry::{Registry, RegistryError};
-use crate::store::config::StoreConfig;
 use crate::store::{Store, StoreError};
 
-/// Between two attempts to reach Postgres at the start.
-const RECONNECT: Duration = Duration::from_secs(1);
 /// How long closing may take after the drain.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -377,28 +377,6 @@ fn baseline(bundle: &Bundle, given: &Path, registered: bool) -> Result<Option<Ba
             Ok(None)
         }
         Err(fault) => Err(fault.into()),
-    }
-}
-
-/// Connects to a database with the right schema, waiting as long as it is only not available.
-async fn connect(config: &StoreConfig, health: &Health) -> Result<Store, AppError> {
-    let mut told = false;
-    loop {
-        let attempt = async {
-            let store = Store::connect(config).await?;
-            store.require_schema().await?;
-            Ok::<Store, StoreError>(store)
-        };
-        match attempt.await {
-            Err(error) if error.is_retryable() => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!("waiting: {error}");
-                }
-                health.not_ready(Part::Postgres, error.to_string());
-                tokio::time::sleep(RECONNECT).await;
-            }
-            result => return Ok(result?),
-        }
     }
 }
 

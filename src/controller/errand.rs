@@ -6,6 +6,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::cure::Cure;
 use super::judging::{Judge, Verdict};
 use crate::fault;
 use crate::registry::Registry;
@@ -124,6 +125,37 @@ impl Errand {
             log(&done);
             if let Err(error @ RenewalError::NoFolder { .. }) = done {
                 give_up(&renewal, id, &lease, &error.to_string()).await;
+            }
+        })
+    }
+
+    /// A remedy without training that was just decided.
+    pub(super) fn cure(
+        (store, registry): (Store, Registry),
+        cure: Cure,
+        (decision, lease): (i64, Lease),
+    ) -> Self {
+        Self::spawn(async move |stop| {
+            let applied = tokio::select! {
+                applied = cure.apply(&store, &registry, decision, &lease) => applied,
+                // What was imported by then serves nobody.
+                () = stop.cancelled() => return,
+            };
+            let (outcome, refused) = match applied {
+                Ok(done) => {
+                    tracing::info!(decision, "a model was corrected without training: {done}");
+                    (done, false)
+                }
+                Err(error) => {
+                    tracing::warn!(decision, "nothing came of a remedy: {error}");
+                    if !error.is_lasting() {
+                        return;
+                    }
+                    (error.to_string(), true)
+                }
+            };
+            if let Err(fault) = store.settle_decision(decision, &outcome, refused).await {
+                tracing::warn!("what came of decision {decision} is not recorded: {fault}");
             }
         })
     }

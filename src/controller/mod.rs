@@ -5,6 +5,7 @@
 //! step is written down in a transaction that checks the lease, so a controller that has stood still and wakes late changes
 //! nothing; and as a step follows from what is written down alone, a successor goes on where its predecessor died.
 
+mod cure;
 mod errand;
 mod judging;
 mod news;
@@ -18,6 +19,7 @@ use chrono::Utc;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use self::cure::Cure;
 use self::errand::Errand;
 use self::judging::Judge;
 use self::news::News;
@@ -336,8 +338,22 @@ impl Controller {
                     self.instance.clone(),
                 )))
             }
-            // Cures without training are not launched yet: see the closed-loop page.
-            Action::Remedy { .. } | Action::Wait => Ok(None),
+            Action::Remedy { remedy, alarm } => {
+                self.rested = Some(Instant::now());
+                let since = known.alarms.iter().find(|open| open.id == alarm);
+                let cure = Cure {
+                    remedy,
+                    champion: known.champion,
+                    since: since.map_or(0, |open| open.since),
+                    labels: self.renewal.config.trigger.recalibration_labels,
+                    model: self.judge.model.clone(),
+                    max_tokens: self.judge.max_tokens,
+                    instance: self.instance.clone(),
+                };
+                let place = (self.store.clone(), self.registry.clone());
+                Ok(Some(Errand::cure(place, cure, (id, lease.clone()))))
+            }
+            Action::Wait => Ok(None),
         }
     }
 }

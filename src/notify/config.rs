@@ -45,8 +45,12 @@ pub enum Format {
 pub struct Webhook {
     /// Unique; what is still to be delivered is known by it.
     pub name: String,
-    /// Often a secret by itself, so it is never shown.
+    /// Often a secret by itself, so it is never shown. Empty: there is a command.
+    #[serde(default)]
     pub url: SecretString,
+    /// A program and its arguments, to be run with the notice on its standard input instead of sending it anywhere.
+    #[serde(default)]
+    pub command: Vec<String>,
     #[serde(default = "generic")]
     pub format: Format,
     /// What it is told of.
@@ -100,14 +104,32 @@ impl Webhook {
             return Err("each [[webhook]] needs a name of at most 100 characters".to_owned());
         }
         let url = self.url.expose_secret();
+        if !self.command.is_empty() {
+            return self.check_command();
+        }
         let is_web = ["http://", "https://"]
             .iter()
             .any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
         if !is_web {
             return Err(format!(
-                "the url of the [[webhook]] {name} must begin with http:// or https://"
+                "the url of the [[webhook]] {name} must begin with http:// or https://; or name a command"
             ));
         }
+        self.check_rest()
+    }
+
+    fn check_command(&self) -> Result<(), String> {
+        let name = &self.name;
+        if !self.url.expose_secret().is_empty() || self.format != Format::Generic {
+            return Err(format!(
+                "the [[webhook]] {name} has a command: leave out its url and its format"
+            ));
+        }
+        self.check_rest()
+    }
+
+    fn check_rest(&self) -> Result<(), String> {
+        let name = &self.name;
         if self.events.is_empty() {
             return Err(format!(
                 "the [[webhook]] {name} is told of nothing: name \"alert\", \"drift\" or \"model\" in its events, or leave them out"
@@ -161,7 +183,7 @@ mod tests {
             (hook.format, hook.timeout_seconds, hook.give_up_hours),
             (Format::Generic, 10, 24)
         );
-        assert_eq!(hook.events, [Kind::Alert, Kind::Drift]);
+        assert_eq!(hook.events, [Kind::Alert, Kind::Drift, Kind::Model]);
         let shown = format!("{hook:?}");
         assert!(
             !shown.contains("pager.example") && !shown.contains("s3cret"),
@@ -174,6 +196,15 @@ mod tests {
         for (text, part) in [
             ("name = ''\nurl = 'http://x'", "needs a name"),
             ("name = 'w'\nurl = 'ftp://x'", "https://"),
+            ("name = 'w'", "name a command"),
+            (
+                "name = 'w'\nurl = 'http://x'\ncommand = ['mail']",
+                "leave out its url",
+            ),
+            (
+                "name = 'w'\ncommand = ['mail']\nevents = []",
+                "told of nothing",
+            ),
             (
                 "name = 'w'\nurl = 'http://x'\nevents = []",
                 "told of nothing",

@@ -1,4 +1,4 @@
-//! Telling others: webhooks and a Kafka topic, beside the stream and never in its way.
+//! Telling others: webhooks, commands and a Kafka topic, beside the stream and never in its way.
 //!
 //! What somebody is to be told stands in Postgres with the change that it tells of (`store/notices.rs`). Each receiver has a
 //! courier of its own, on whichever instance holds its lease, so a slow receiver holds up nobody else. An attempt is noted
@@ -7,6 +7,7 @@
 
 pub mod config;
 
+mod command;
 mod courier;
 mod drift;
 mod model;

@@ -1,4 +1,4 @@
-//! One attempt to tell a receiver by HTTP.
+//! One attempt to tell a receiver by HTTP, or by its command.
 
 use std::io;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use ureq::Agent;
 use ureq::http::{Response, header::RETRY_AFTER};
 
+use super::command;
 use super::config::Webhook;
 use crate::alerts::signature;
 
@@ -36,6 +37,9 @@ impl Webhook {
     #[must_use]
     pub fn post(&self, post: &Post) -> Attempt {
         let longest = Duration::from_secs(u64::from(self.timeout_seconds));
+        if !self.command.is_empty() {
+            return command::run(&self.command, post, longest);
+        }
         let config = Agent::config_builder()
             .timeout_global(Some(longest))
             // So short that a time-out of all comes only after something can have been sent.

@@ -1,13 +1,10 @@
 //! What the arms of a rollout say of the same messages, or of their own: counted, and beside labels.
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 
 use super::rollout::Rollout;
 use super::{Store, StoreError};
 use crate::rollout::sequential::Tally;
-
-/// Most labelled messages of a rollout that are read, those that were labelled first.
-const MOST_LABELS: i64 = 200_000;
 
 /// What the present stage of a rollout has brought. Of pairs the candidate comes first, then the other model.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,28 +21,6 @@ pub struct RolloutCounts {
     pub confidence: (Tally, Tally),
     /// For each class, in the order of the models' labels, which of the same messages were predicted to be of it.
     pub classes: Vec<(Tally, Tally)>,
-}
-
-/// A labelled message that was scored in a rollout.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RolloutLabel {
-    /// The order in which labels came.
-    pub first_label: i64,
-    pub scored_at: DateTime<Utc>,
-    pub labelled_at: DateTime<Utc>,
-    /// That most annotators gave.
-    pub label: String,
-    /// What the candidate and the other model have predicted, where they have scored it; the one that serves it has.
-    pub candidate: Option<String>,
-    pub champion: Option<String>,
-    /// Whether the candidate serves it.
-    pub by_candidate: bool,
-    /// `random` or `uncertain`.
-    pub sampling: String,
-    /// The probability with which it was picked to be labelled, where it was picked.
-    pub inclusion: Option<f64>,
-    /// The author's hash, where there is one.
-    pub author: Option<Vec<u8>>,
 }
 
 /// Sums over messages of one label.
@@ -173,54 +148,5 @@ impl Store {
             .map(|label| (candidate.class(label), champion.class(label)))
             .collect();
         Ok(counts)
-    }
-
-    /// Labelled messages that were scored since a rollout began, in the order in which they were labelled first.
-    ///
-    /// # Errors
-    ///
-    /// The database does not answer.
-    pub async fn rollout_labels(&self, rollout: &Rollout) -> Result<Vec<RolloutLabel>, StoreError> {
-        let rows = sqlx::query!(
-            r#"SELECT l.first_label, p.scored_at, l.labelled_at, l.label AS "label!", l.predicted, s.label AS "other?",
-                      m.version = $2 AS "by_candidate!", l.sampling, l.inclusion, l.author_sha256
-                 FROM labelled_messages l
-                 JOIN models m ON m.id = l.model AND m.version IN ($2, $3)
-                 JOIN predictions p ON p.topic = l.topic AND p."partition" = l."partition" AND p."offset" = l."offset"
-                                   AND p.model = l.model AND p.scored_at >= $4
-                 LEFT JOIN shadow_predictions s ON s.topic = l.topic AND s."partition" = l."partition" AND s."offset" = l."offset"
-                                               AND s.rollout = $1
-                WHERE l.labelled_at >= $4 AND l.label IS NOT NULL
-                ORDER BY l.first_label LIMIT $5"#,
-            rollout.id,
-            rollout.candidate,
-            rollout.champion,
-            rollout.begun,
-            MOST_LABELS,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| {
-                let (candidate, champion) = if row.by_candidate {
-                    (Some(row.predicted), row.other)
-                } else {
-                    (row.other, Some(row.predicted))
-                };
-                RolloutLabel {
-                    first_label: row.first_label,
-                    scored_at: row.scored_at,
-                    labelled_at: row.labelled_at,
-                    label: row.label,
-                    candidate,
-                    champion,
-                    by_candidate: row.by_candidate,
-                    sampling: row.sampling,
-                    inclusion: row.inclusion,
-                    author: row.author_sha256,
-                }
-            })
-            .collect())
     }
 }

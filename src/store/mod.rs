@@ -63,7 +63,7 @@ use tokio::sync::RwLock;
 pub use alerts::{AlertStep, KeptAlert, KeptCell, KeptKey, KeptSeries, PastAlert, kept_name};
 pub use annotations::{Asked, KeptPick};
 pub use answered::AnsweredMessage;
-pub use arms::{RolloutCounts, RolloutLabel};
+pub use arms::RolloutCounts;
 pub use bundles::{BundleLock, Unreferenced};
 pub use check::Findings;
 pub use counts::Counts;

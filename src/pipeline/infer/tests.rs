@@ -156,7 +156,7 @@ impl Backend for Fake {
 /// The tokenizer of the model that ships, with a made-up model.
 fn loaded(version: &str, manner: Manner) -> Arc<Loaded> {
     let bundle =
-        Bundle::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default")).unwrap();
+        Bundle::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default")).unwrap();
     let tokenizer = Tokenizer::open(&bundle).unwrap();
     let named = Arc::new(ModelVersion {
         version: version.to_owned(),

@@ -250,6 +250,7 @@ pub(super) const RULES: &[Rule] = &[
             "registry",
             "retrain",
             "renewal",
+            "remedy",
             "rollout",
         ],
         because: "it joins what decides, trains, judges and rolls out, and meets the stages in Postgres only",

@@ -382,7 +382,7 @@ async fn a_chunk_of_two_models_names_each_rows_and_replaces_the_panes_of_both() 
     let held = store.held_panes().await.unwrap();
     assert_eq!(
         held.iter().map(KeptPane::key).collect::<Vec<_>>(),
-        [kept.clone()]
+        std::slice::from_ref(&kept)
     );
     assert_eq!(store.uncounted_panes().await.unwrap(), 0);
     let step = Watched {
