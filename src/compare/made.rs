@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::error::CompareError;
+use crate::model::ensemble::Members;
 use crate::model::manifest::{Bundle, REPORT_FILE};
 use crate::train::export::{ExportOptions, Storage};
 use crate::train::parity::Parity;
@@ -28,12 +29,32 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// Reads the report of a bundle whose files are verified; a bundle without one says nothing.
+    /// Reads the report of a bundle whose files are verified, or those of all members of an ensemble; a bundle without one
+    /// says nothing.
     pub fn of(bundle: &Bundle) -> Result<Self, CompareError> {
-        if !bundle.manifest.files.contains_key(REPORT_FILE) {
+        let Some(members) = &bundle.manifest.ensemble else {
+            return Self::read(bundle, REPORT_FILE);
+        };
+        let made: Vec<Self> = (0..members.members.len())
+            .map(|member| Self::read(bundle, &Members::report(member)))
+            .collect::<Result<_, _>>()?;
+        let first = made.first().and_then(|made| made.storage);
+        Ok(Self {
+            // A mean of probabilities is no further from what was trained than the furthest of them; one of logits hardly.
+            parity: made
+                .iter()
+                .map(|made| made.parity)
+                .collect::<Option<Vec<f64>>>()
+                .map(|all| all.into_iter().fold(0.0, further)),
+            storage: first.filter(|_| made.iter().all(|made| made.storage == first)),
+        })
+    }
+
+    fn read(bundle: &Bundle, name: &str) -> Result<Self, CompareError> {
+        if !bundle.manifest.files.contains_key(name) {
             return Ok(Self::default());
         }
-        let path = bundle.file(REPORT_FILE);
+        let path = bundle.file(name);
         let read = std::fs::read(&path).map_err(|error| error.to_string());
         let parsed = read.and_then(|bytes| {
             serde_json::from_slice::<Report>(&bytes).map_err(|error| error.to_string())
@@ -67,13 +88,17 @@ impl Made {
     }
 }
 
-/// Alone or in batches; a NaN stays one.
+/// Alone or in batches.
 fn largest(parity: &Parity) -> f64 {
-    let (alone, batched) = (f64::from(parity.alone), f64::from(parity.batched));
-    if alone >= batched || alone.is_nan() {
-        alone
+    further(f64::from(parity.alone), f64::from(parity.batched))
+}
+
+/// The larger one; a NaN stays one.
+fn further(one: f64, other: f64) -> f64 {
+    if one >= other || one.is_nan() {
+        one
     } else {
-        batched
+        other
     }
 }
 

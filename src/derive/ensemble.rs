@@ -9,7 +9,7 @@ use super::bundle::{self, Content};
 use super::{DeriveError, take_in, workshop};
 use crate::model::ensemble::{Ensemble, MOST_MEMBERS, Member, Members, Pool};
 use crate::model::manifest::{
-    Bundle, FORMAT_DERIVED, MANIFEST_FILE, MODEL_FILE, Manifest, TOKENIZER_FILE,
+    Bundle, FORMAT_DERIVED, MANIFEST_FILE, MODEL_FILE, Manifest, REPORT_FILE, TOKENIZER_FILE,
 };
 use crate::model::pooled::fits;
 use crate::registry::{Registry, Taken};
@@ -82,6 +82,9 @@ pub fn write(
         };
         files.insert(its_manifest, of_manifest);
         files.insert(model, Content::of(bundle, MODEL_FILE));
+        if bundle.manifest.files.contains_key(REPORT_FILE) {
+            files.insert(Members::report(index), Content::of(bundle, REPORT_FILE));
+        }
     }
     bundle::write(folder, manifest, files)
 }

@@ -41,6 +41,12 @@ impl Members {
         )
     }
 
+    /// The name of what a member's trainer says of it, if its bundle holds that.
+    #[must_use]
+    pub fn report(member: usize) -> String {
+        format!("member-{}.report.json", member + 1)
+    }
+
     /// The weights, in the members' order.
     #[must_use]
     pub fn weights(&self) -> Vec<f64> {

@@ -1,6 +1,9 @@
 //! Light remedies on real tweets: the default model, which knows tweets of all kinds, on those to airlines.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
+use tidewatch::compare::Compared;
 use tidewatch::compare::config::HeldOutConfig;
 use tidewatch::drift::baseline::Baseline;
 use tidewatch::drift::shift;
@@ -9,13 +12,15 @@ use tidewatch::posts;
 use tidewatch::train::escape::Escape;
 
 use super::Fixture;
-use super::deriving::said;
+use super::deriving::{made, said};
 use super::recalibrating::Labelled;
 use crate::harness::{data_folder, default_model};
 
 /// Tweets that the watch sees, and others that people label.
 const WATCHED: usize = 1_000;
 const LABELLED: usize = 1_000;
+/// Of the first, those on which the gate compares.
+const COMPARED: usize = 300;
 
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap()
@@ -84,6 +89,32 @@ async fn on_tweets_to_airlines_both_remedies_make_labels_likelier() {
         number(&checked["nll_after"]) < number(&checked["nll_before"]),
         "{checked}"
     );
+    let labels = stage.fixture.folder.path().join("held-out.jsonl");
+    let lines: Vec<String> = (0..posts.len())
+        .step_by(2)
+        .take(COMPARED)
+        .map(|index| json!({"text": texts[index], "label": posts[index].label}).to_string())
+        .collect();
+    std::fs::write(&labels, lines.join("\n")).unwrap();
+    let members = [format!("{}=1", stage.original), format!("{version}=1")];
+    let ensemble = made(&stage.fixture.model(&["ensemble", &members[0], &members[1]]));
+    // The gate judges them like any candidate, and knows how the export of each was proven.
+    for candidate in [version, &ensemble] {
+        let depot = stage.fixture.depot();
+        let output = Command::new(env!("CARGO_BIN_EXE_tidewatch"))
+            .args(["model", "compare", "--device=cpu", "--runs=0", "--json"])
+            .args([depot.join(&stage.original), depot.join(candidate)])
+            .arg("--labels")
+            .arg(&labels)
+            .output()
+            .unwrap();
+        let found: Compared = serde_json::from_slice(&output.stdout).unwrap();
+        let comparison = found.comparison;
+        assert!(comparison.parity.is_some_and(|largest| largest < 1e-4));
+        let accuracy = &comparison.fixed.rows[0];
+        assert!(accuracy.difference > 0.0, "{accuracy:?}");
+        eprintln!("{candidate:.12}: {accuracy:?}");
+    }
     let both = stage
         .fixture
         .registry
