@@ -19,10 +19,16 @@ use crate::demo::{
     BrokerChoice, Demo, Durability, Ended, Feed, Limits, Posts, Servers, Story, Summary,
 };
 use crate::log::{self, LogConfig};
-use crate::replay::{ReadOptions, by_event_time, open};
+use crate::replay::{Pace, ReadOptions, by_event_time, open};
+
+/// Posts a second, where the feed changes: two busy cores have time left to train beside it.
+const CHANGE_RATE: f64 = 40.0;
+/// For how long such a feed goes on at most.
+const CHANGE_TIME: Duration = Duration::from_secs(780);
 
 const EXAMPLES: &str = "Examples:
   tidewatch demo
+  tidewatch demo --drift
   tidewatch demo --broker apache --rate 200 --keep
   tidewatch demo --input tweets.tsv --text-field 3 --id-field 1 --by-time --time-from-id
   tidewatch demo --kafka 127.0.0.1:9092 --database-url postgres://me@127.0.0.1/scratch";
@@ -38,7 +44,7 @@ const EXAMPLES: &str = "Examples:
 /// The embedded broker is for looking only: it keeps 5 MiB a partition, and its transactions prove nothing. With
 /// --broker apache a private Apache Kafka takes its place.
 ///
-/// Exit codes: 0 it adds up; 1 it does not, or something failed; 2 the command line or a file cannot be used; 130 ended at
+/// Exit codes: 0 it adds up; 1 it does not, something failed, or --drift has not shown all within --seconds (780); 2 the command line or a file cannot be used; 130 ended at
 /// once by a second Ctrl-C, without counting.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -57,6 +63,11 @@ pub(super) struct DemoArgs {
     /// The built-in feed's seed: the same one gives the same posts
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
+
+    /// Show the closed loop: the feed changes midway, the watch fires, people label, a training runs, the gate judges, and the new
+    /// model takes over
+    #[arg(long, conflicts_with_all = ["input", "messages"])]
+    drift: bool,
 
     /// The Kafka broker to bring along
     #[arg(long, value_enum, default_value = "embedded")]
@@ -103,6 +114,8 @@ pub(super) fn run(args: DemoArgs) -> anyhow::Result<End> {
 
     // Held until the end: the service reads it when it starts.
     let baseline = match posts {
+        // Its first model brings a baseline of its own.
+        Posts::Feed(..) if args.drift => None,
         Posts::Feed(..) => Some(normal::baseline(&model, &config.model, args.seed)?),
         Posts::File(_) => None,
     };
@@ -123,11 +136,16 @@ pub(super) fn run(args: DemoArgs) -> anyhow::Result<End> {
     // The embedded broker stays on this thread, so the servers do.
     let servers = Servers::start(&broker, args.database_url.as_deref(), Durability::Throwaway)?;
     let limits = limits(&args, &posts);
+    let pace = match args.pace.pace() {
+        Pace::Unlimited if args.drift => Pace::Rate(CHANGE_RATE),
+        pace => pace,
+    };
     let demo = Demo {
         posts,
-        pace: args.pace.pace(),
+        pace,
         limits,
         model,
+        change: args.drift.then_some(args.seed),
         started,
         end: asked.end.clone(),
         at_once: asked.at_once.clone(),
@@ -141,7 +159,7 @@ pub(super) fn run(args: DemoArgs) -> anyhow::Result<End> {
             }
             match fault {
                 Some(fault) => Err(fault.into()),
-                None if summary.adds_up() => Ok(End::Done),
+                None if summary.adds_up() && summary.is_shown() => Ok(End::Done),
                 None => Ok(End::Failed),
             }
         }
@@ -169,7 +187,12 @@ fn model(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 fn posts(args: &DemoArgs) -> anyhow::Result<Posts> {
     let Some(file) = &args.input else {
         let feed = Box::new(Feed::new(args.seed));
-        return Ok(Posts::Feed(feed, Story::of_days()));
+        let story = if args.drift {
+            Story::of_change()
+        } else {
+            Story::of_days()
+        };
+        return Ok(Posts::Feed(feed, story));
     };
     let read = ReadOptions {
         timed: args.pace.needs_times(),
@@ -187,13 +210,20 @@ fn posts(args: &DemoArgs) -> anyhow::Result<Posts> {
 
 /// Those of the command line; without any the feed ends when its story is told.
 fn limits(args: &DemoArgs, posts: &Posts) -> Limits {
+    let seconds = args.seconds.map(Duration::from_secs_f64);
+    if args.drift {
+        return Limits {
+            messages: None,
+            time: Some(seconds.unwrap_or(CHANGE_TIME)),
+        };
+    }
     let told = match posts {
-        Posts::Feed(_, story) if args.seconds.is_none() => Some(story.messages()),
+        Posts::Feed(_, story) if seconds.is_none() => Some(story.messages()),
         _ => None,
     };
     Limits {
         messages: args.messages.or(told),
-        time: args.seconds.map(Duration::from_secs_f64),
+        time: seconds,
     }
 }
 
@@ -201,9 +231,10 @@ fn limits(args: &DemoArgs, posts: &Posts) -> Limits {
 fn start_log(embedded: bool) -> anyhow::Result<Option<NamedTempFile>> {
     use std::io::IsTerminal;
     // That a stopping service is no longer ready is no news, nor that a new broker is not quite there yet.
-    // What the watch finds is told anyway.
+    // What the watch finds is told anyway, and that a busy machine's database is slow is seen.
     let mut level =
-        "warn,tidewatch::health=error,tidewatch::monitor=error,librdkafka=error".to_owned();
+        "warn,tidewatch::health=error,tidewatch::monitor=error,librdkafka=error,sqlx=error"
+            .to_owned();
     if embedded {
         // Its topics have no limits to be asked for.
         level.push_str(",tidewatch::limits=error");
@@ -250,6 +281,9 @@ fn print(summary: &Summary, json: bool) {
     if let Some(cut) = summary.cut() {
         eprintln!("{cut}");
     }
+    for missing in summary.changed.iter().flat_map(|changed| &changed.missing) {
+        eprintln!("not shown: {missing}");
+    }
     if json {
         match serde_json::to_string(summary) {
             Ok(line) => println!("{line}"),
@@ -263,6 +297,9 @@ fn print(summary: &Summary, json: bool) {
         println!("{}", summary.line());
         if let Some(watched) = summary.watched.line() {
             println!("{watched}");
+        }
+        if let Some(changed) = &summary.changed {
+            println!("{}", changed.table());
         }
     }
 }

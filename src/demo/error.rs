@@ -30,6 +30,8 @@ pub enum DemoError {
     },
     #[error("cannot create the topic {topic}: {reason}; the user needs the right to create topics")]
     Topic { topic: String, reason: String },
+    #[error("the demo's first model was not trained: {detail}")]
+    Untrained { detail: String },
     #[error("a thread cannot be started: {source}")]
     Thread { source: std::io::Error },
     #[error(transparent)]

@@ -2,10 +2,12 @@
 //! end that proves that nothing was lost.
 
 mod broker;
+mod change;
 mod display;
 mod error;
 mod feed;
 mod figures;
+mod live;
 mod news;
 mod postgres;
 mod pump;
@@ -19,12 +21,13 @@ mod tally;
 mod window;
 
 pub use broker::{ApacheBroker, EmbeddedBroker, PARTITION_BYTES};
+pub use change::{Changed, Recalls};
 pub use display::{Display, Moment, REFRESH};
 pub use error::DemoError;
-pub use feed::{Feed, Scene};
+pub use feed::{Feed, Mood, Scene};
 pub use postgres::{Durability, PrivatePostgres};
-pub use pump::{Fed, Limits, Posts, Pump};
-pub use reader::{OutcomeTopics, Reader};
+pub use pump::{Ears, Fed, Limits, Posts, Pump, Told};
+pub use reader::{OutcomeTopics, Reader, Scored};
 pub use run::{Demo, Ended};
 pub use servers::{BrokerChoice, Servers};
 pub use story::Story;

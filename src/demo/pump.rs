@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
 use super::error::DemoError;
-use super::feed::{Feed, Scene};
+use super::feed::{Feed, Mood, Scene};
 use super::story::Story;
 use super::window::{Window, cost};
+use crate::drift::reading::Fingerprint;
 use crate::replay::{Deliveries, Feeder, Line, ReplayError, Schedule};
 
 /// How often a waiting feed looks whether it should stop.
@@ -27,6 +29,23 @@ pub enum Posts {
     Feed(Box<Feed>, Story),
     /// A file, in its order or by event time.
     File(Box<dyn Iterator<Item = Result<Line, ReplayError>> + Send>),
+}
+
+/// What only its author knows of a post that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub id: String,
+    pub mood: Mood,
+    pub scene: Scene,
+    /// Equal for copies of a text.
+    pub near: u64,
+}
+
+/// Who hears of what happens in the feed.
+pub struct Ears {
+    pub tell: Tell,
+    /// Hears of each generated post.
+    pub witness: Option<Sender<Told>>,
 }
 
 /// When the feed ends by itself.
@@ -63,7 +82,7 @@ impl Pump {
         limits: Limits,
         feeder: Feeder,
         window: Arc<Window>,
-        tell: Tell,
+        ears: Ears,
     ) -> Result<Self, DemoError> {
         let feeder = Arc::new(feeder);
         let stop = Arc::new(AtomicBool::new(false));
@@ -75,7 +94,7 @@ impl Pump {
             window,
             stop: Arc::clone(&stop),
             scene: None,
-            tell,
+            ears,
         };
         let thread = std::thread::Builder::new()
             .name("demo-feed".into())
@@ -145,8 +164,8 @@ struct Run {
     stop: Arc<AtomicBool>,
     /// What goes on in the feed.
     scene: Option<Scene>,
-    /// Hears of each scene that begins.
-    tell: Tell,
+    /// Hear of each scene that begins, and of posts.
+    ears: Ears,
 }
 
 impl Run {
@@ -159,15 +178,20 @@ impl Run {
             match self.next_post(sent) {
                 None => break,
                 Some(Err(error)) => return Err(error),
-                Some(Ok(Line::Malformed(fault))) => {
+                Some(Ok((Line::Malformed(fault), _))) => {
                     malformed += 1;
                     tracing::warn!("malformed line: {fault}");
                 }
-                Some(Ok(Line::Post(post))) => {
+                Some(Ok((Line::Post(post), told))) => {
                     let due = start + self.schedule.due(post.event_time);
                     let cost = cost(&post);
                     if !self.wait_until(due, start) || !self.wait_for_room(cost, start) {
                         break;
+                    }
+                    // Before its answer can be heard.
+                    if let (Some(witness), Some(told)) = (&self.ears.witness, told) {
+                        // Whoever listens may have ended.
+                        let _ = witness.send(told);
                     }
                     self.feeder.send(&post, cost);
                     sent += 1;
@@ -183,18 +207,25 @@ impl Run {
         Ok(malformed)
     }
 
-    fn next_post(&mut self, sent: u64) -> Option<Result<Line, ReplayError>> {
+    fn next_post(&mut self, sent: u64) -> Option<Result<(Line, Option<Told>), ReplayError>> {
         match &mut self.posts {
             Posts::Feed(feed, story) => {
                 let scene = story.scene(sent);
                 if self.scene != Some(scene) {
                     feed.set_scene(scene);
-                    (self.tell)(story.announce(self.scene, scene));
+                    (self.ears.tell)(story.announce(self.scene, scene));
                     self.scene = Some(scene);
                 }
-                Some(Ok(Line::Post(feed.next_post(story.time(sent, Utc::now())))))
+                let written = feed.next_written(story.time(sent, Utc::now()));
+                let told = self.ears.witness.is_some().then(|| Told {
+                    near: Fingerprint::of(&written.text).near,
+                    id: written.id,
+                    mood: written.mood,
+                    scene,
+                });
+                Some(Ok((Line::Post(written.post), told)))
             }
-            Posts::File(lines) => lines.next(),
+            Posts::File(lines) => Some(lines.next()?.map(|line| (line, None))),
         }
     }
 
@@ -256,7 +287,10 @@ mod tests {
             limits,
             feeder,
             window,
-            Box::new(|_| ()),
+            Ears {
+                tell: Box::new(|_| ()),
+                witness: None,
+            },
         )
         .expect("the feed starts")
     }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -31,6 +32,16 @@ pub struct OutcomeTopics {
     pub partitions: i32,
 }
 
+/// What a model has answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scored {
+    /// The message's own id.
+    pub id: Option<String>,
+    pub label: String,
+    /// The version of the model.
+    pub model: String,
+}
+
 /// A thread that reads every outcome; dropping it ends the thread.
 pub struct Reader {
     tally: Arc<Mutex<Tally>>,
@@ -40,7 +51,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Begins to read both topics from their beginnings, committed transactions only, making room in the window.
+    /// Begins to read both topics from their beginnings, committed transactions only, making room in the window. Whoever
+    /// listens hears the first result of each message.
     ///
     /// # Errors
     ///
@@ -49,6 +61,7 @@ impl Reader {
         client: &ClientConfig,
         topics: OutcomeTopics,
         window: Arc<Window>,
+        listener: Option<Sender<Scored>>,
     ) -> Result<Self, DemoError> {
         let both = [&*topics.results, &*topics.dead_letters];
         let consumer = consumer(client, &both, topics.partitions)?;
@@ -60,7 +73,27 @@ impl Reader {
             .spawn({
                 let (tally, times, stop) =
                     (Arc::clone(&tally), Arc::clone(&times), Arc::clone(&stop));
-                move || read(&consumer, &topics, &window, &tally, &times, &stop)
+                move || {
+                    read(
+                        &consumer,
+                        &topics,
+                        &stop,
+                        |place, outcome, scored| {
+                            if !lock(&tally).see(place.partition, place.offset, outcome) {
+                                return;
+                            }
+                            window.done(place.partition, place.offset);
+                            let now = Instant::now();
+                            let first = lock(&times).map_or(now, |(first, _)| first);
+                            *lock(&times) = Some((first, now));
+                            if let (Some(listener), Some(scored)) = (&listener, scored) {
+                                // Whoever listens may have ended.
+                                let _ = listener.send(scored);
+                            }
+                        },
+                        || lock(&tally).unreadable += 1,
+                    );
+                }
             })
             .map_err(|source| DemoError::Thread { source })?;
         Ok(Self {
@@ -114,7 +147,7 @@ pub fn recount(client: &ClientConfig, topics: &OutcomeTopics) -> Result<Tally, D
         while !open.is_empty() {
             match consumer.poll(RECOUNT_TIMEOUT) {
                 Some(Ok(message)) => match outcome(&message, topics) {
-                    Some((origin, outcome)) => {
+                    Some((origin, outcome, _)) => {
                         tally.see(origin.partition, origin.offset, outcome);
                     }
                     None => tally.unreadable += 1,
@@ -180,13 +213,13 @@ fn consumer(
     Ok(consumer)
 }
 
+/// Reads until `stop`; each outcome is taken with its message's place, and records without one are counted as unreadable.
 fn read(
     consumer: &BaseConsumer<Quiet>,
     topics: &OutcomeTopics,
-    window: &Window,
-    tally: &Mutex<Tally>,
-    times: &Mutex<Option<(Instant, Instant)>>,
     stop: &AtomicBool,
+    mut take: impl FnMut(Origin, Outcome, Option<Scored>),
+    mut unreadable: impl FnMut(),
 ) {
     while !stop.load(Ordering::Relaxed) {
         match consumer.poll(Duration::from_millis(100)) {
@@ -194,15 +227,8 @@ fn read(
             // librdkafka retries by itself; what stays wrong shows in the count at the end.
             Some(Err(error)) => tracing::warn!("reading the results: {error}"),
             Some(Ok(message)) => match outcome(&message, topics) {
-                Some((origin, outcome)) => {
-                    if lock(tally).see(origin.partition, origin.offset, outcome) {
-                        window.done(origin.partition, origin.offset);
-                        let now = Instant::now();
-                        let first = lock(times).map_or(now, |(first, _)| first);
-                        *lock(times) = Some((first, now));
-                    }
-                }
-                None => lock(tally).unreadable += 1,
+                Some((origin, outcome, scored)) => take(origin, outcome, scored),
+                None => unreadable(),
             },
         }
     }
@@ -218,6 +244,10 @@ struct Origin {
 #[derive(Deserialize)]
 struct ResultBody {
     origin: Origin,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    model: String,
     label: String,
     #[serde(default)]
     probabilities: BTreeMap<String, f64>,
@@ -233,7 +263,10 @@ struct DeadLetterBody {
     reason: String,
 }
 
-fn outcome(message: &BorrowedMessage<'_>, topics: &OutcomeTopics) -> Option<(Origin, Outcome)> {
+fn outcome(
+    message: &BorrowedMessage<'_>,
+    topics: &OutcomeTopics,
+) -> Option<(Origin, Outcome, Option<Scored>)> {
     let payload = message.payload()?;
     if message.topic() == topics.dead_letters {
         let body: DeadLetterBody = serde_json::from_slice(payload).ok()?;
@@ -242,9 +275,15 @@ fn outcome(message: &BorrowedMessage<'_>, topics: &OutcomeTopics) -> Option<(Ori
             Outcome::DeadLetter {
                 reason: body.reason,
             },
+            None,
         ));
     }
     let body: ResultBody = serde_json::from_slice(payload).ok()?;
+    let scored = Scored {
+        id: body.id,
+        label: body.label.clone(),
+        model: body.model,
+    };
     let example = Example {
         probability: body
             .probabilities
@@ -255,7 +294,7 @@ fn outcome(message: &BorrowedMessage<'_>, topics: &OutcomeTopics) -> Option<(Ori
         source: body.source.unwrap_or_default(),
         text: body.text.unwrap_or_default(),
     };
-    Some((body.origin, Outcome::Result(example)))
+    Some((body.origin, Outcome::Result(example), Some(scored)))
 }
 
 #[cfg(test)]
@@ -265,7 +304,7 @@ mod tests {
     use crate::replay::{Feeder, Post};
 
     const RESULT: &str = r#"{"id":"a","text":"good","label":"positive","probabilities":{"negative":0.1,"positive":0.9},
-        "source":"twitter","origin":{"topic":"posts","partition":2,"offset":7}}"#;
+        "source":"twitter","model":"m","origin":{"topic":"posts","partition":2,"offset":7}}"#;
     const DEAD: &str =
         r#"{"reason":"no_text","detail":"…","origin":{"topic":"posts","partition":2,"offset":8}}"#;
 
@@ -286,8 +325,9 @@ mod tests {
             dead_letters: "dead".into(),
             partitions: 2,
         };
-        let reader =
-            Reader::start(&client, topics, Arc::clone(&window)).expect("the reader starts");
+        let (sender, scored) = std::sync::mpsc::channel();
+        let reader = Reader::start(&client, topics, Arc::clone(&window), Some(sender))
+            .expect("the reader starts");
 
         let send = |topic: &str, value: &str| {
             let feeder = Feeder::new(client.clone(), topic, None).expect("the settings are right");
@@ -324,5 +364,13 @@ mod tests {
             window.enter(100, Duration::ZERO),
             "both outcomes have made room"
         );
+        drop(reader);
+        let heard: Vec<Scored> = scored.iter().collect();
+        let result = Scored {
+            id: Some("a".into()),
+            label: "positive".into(),
+            model: "m".into(),
+        };
+        assert_eq!(heard, [result], "a repeated result is heard once");
     }
 }

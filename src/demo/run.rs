@@ -2,40 +2,32 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use prometheus::core::Collector;
-use prometheus::proto::MetricFamily;
 use rdkafka::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
-use super::display::{Display, Moment, REFRESH};
+use super::change::{Change, LABEL_PARTITIONS};
+use super::display::{Display, REFRESH};
 use super::error::DemoError;
-use super::figures::grouped;
+use super::live::{Live, by_itself, windows};
 use super::news::News;
-use super::pump::{Fed, Limits, Posts, Pump};
+use super::pump::{Ears, Fed, Limits, Posts, Pump};
 use super::reader::{OutcomeTopics, Reader, recount};
 use super::servers::Servers;
 use super::setting::{PARTITIONS, adapt, introduce};
 use super::summary::{Summary, Watched};
 use super::tally::Tally;
 use super::window::Window;
-use crate::app::{AppError, Promise, Service};
+use crate::app::{Promise, Service};
 use crate::config::Config;
-use crate::metrics::Metrics;
 use crate::monitor::Counted;
 use crate::pipeline::client;
-use crate::replay::{Deliveries, Feeder, Pace, Schedule};
+use crate::replay::{Feeder, Pace, Schedule};
 use crate::store::{Counts, Store};
-
-/// Without a single new outcome for so long, the rest is not waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often the watch is asked for news.
 const NEWS_EVERY: Duration = Duration::from_secs(1);
-/// How long the watch may take to count the last messages.
-const WATCH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What may be on its way at once, by [`super::cost`]: some 700 posts, enough for chunks of a useful size, and scored within
 /// seconds once the feed has ended. Well below [`super::WINDOW_BYTES`], beyond which the embedded broker would drop some.
@@ -48,6 +40,9 @@ pub struct Demo {
     pub limits: Limits,
     /// The model bundle's folder.
     pub model: PathBuf,
+    /// The seed of a first model, and of who labels, where the demo is about a feed that changes: then the model serves only
+    /// to have its tokenizer.
+    pub change: Option<u64>,
     /// When the program started.
     pub started: Instant,
     /// Asks the feed to end; what was sent is still scored and counted.
@@ -75,12 +70,12 @@ impl Demo {
         let at_once = self.at_once.clone();
         adapt(&mut config, servers, &self.model);
         tokio::select! {
-            ended = self.run_with(config, servers) => ended,
+            ended = Box::pin(self.run_with(config, servers)) => ended,
             () = at_once.cancelled() => Ok(Ended::AtOnce),
         }
     }
 
-    async fn run_with(self, config: Config, servers: &Servers) -> Result<Ended, DemoError> {
+    async fn run_with(self, mut config: Config, servers: &Servers) -> Result<Ended, DemoError> {
         let client = client::base(&config.kafka);
         let topics = Topics::of(&config);
         servers
@@ -88,6 +83,20 @@ impl Demo {
             .await?;
         let store = Store::connect(&config.postgres).await?;
         store.migrate().await?;
+        let mut change = match self.change {
+            Some(seed) => Some(Change::begin(&mut config, &store, seed, &self.end).await?),
+            None => None,
+        };
+        let (mut witness, mut listener) = (None, None);
+        if let Some(change) = &mut change {
+            let labels = [change.topic()];
+            servers
+                .create_topics(&client, &labels, LABEL_PARTITIONS)
+                .await?;
+            change.open(&client)?;
+            let (told, scored) = change.listeners();
+            (witness, listener) = (Some(told), Some(scored));
+        }
         let promise = Promise {
             counted: if servers.is_embedded() {
                 Counted::Written
@@ -101,7 +110,7 @@ impl Demo {
         introduce(&config, servers, service.address());
 
         let window = Arc::new(Window::new(BACKLOG_BYTES));
-        let reader = Reader::start(&client, topics.outcomes(), Arc::clone(&window))?;
+        let reader = Reader::start(&client, topics.outcomes(), Arc::clone(&window), listener)?;
         let feeder = feeder(&client, &topics.input, &window)?;
         let story = match &self.posts {
             Posts::Feed(_, story) => Some(*story),
@@ -114,7 +123,8 @@ impl Demo {
             // Whoever listens may have ended.
             let _ = teller.send(line);
         });
-        let pump = Pump::start(self.posts, schedule, self.limits, feeder, window, tell)?;
+        let ears = Ears { tell, witness };
+        let pump = Pump::start(self.posts, schedule, self.limits, feeder, window, ears)?;
         let mut live = Live {
             display: Display::new(),
             metrics: service.metrics().clone(),
@@ -129,6 +139,12 @@ impl Demo {
         while !pump.is_finished() {
             live.show(&pump.deliveries());
             live.tell_news(NEWS_EVERY).await?;
+            if let Some(change) = &mut change {
+                live.tell(&change.look(&store, live.news.drift_alarms).await?);
+                if change.is_over() {
+                    break;
+                }
+            }
             tokio::select! {
                 () = tokio::time::sleep(REFRESH) => {}
                 () = self.end.cancelled() => break,
@@ -174,6 +190,7 @@ impl Demo {
         let times = live.finish();
         let mut summary = sum(&fed, counts, tally, servers, times, self.started, began);
         summary.watched = watched;
+        summary.changed = change.map(|change| change.changed());
         summary.story_left = story.map_or(0, |story| story.left(fed.deliveries.sent));
         Ok(Ended::Counted(Box::new(summary), fault))
     }
@@ -215,117 +232,6 @@ fn feeder(client: &ClientConfig, topic: &str, window: &Arc<Window>) -> Result<Fe
     Ok(Feeder::new(client.clone(), topic, Some(on_delivery))?)
 }
 
-/// What is looked at while the demo runs.
-struct Live {
-    display: Display,
-    metrics: Metrics,
-    reader: Reader,
-    began: Instant,
-    /// What happens in the feed.
-    told: Receiver<String>,
-    /// What the watch finds.
-    news: News,
-    /// When the watch was asked last.
-    asked: Instant,
-}
-
-impl Live {
-    /// Tells what happens in the feed and, where it was asked so long ago, what the watch has found.
-    async fn tell_news(&mut self, every: Duration) -> Result<(), DemoError> {
-        let elapsed = self.began.elapsed();
-        while let Ok(line) = self.told.try_recv() {
-            self.display.tell(elapsed, &format!("feed   {line}"));
-        }
-        if self.asked.elapsed() >= every {
-            self.asked = Instant::now();
-            loop {
-                let news = self.news.poll().await?;
-                if news.is_empty() {
-                    break;
-                }
-                for line in news {
-                    self.display.tell(elapsed, &format!("watch  {line}"));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits a while until the watch has counted everything.
-    async fn await_watch(&mut self, store: &Store) -> Result<(), DemoError> {
-        let begun = Instant::now();
-        while store.uncounted_panes().await? > 0 && begun.elapsed() < WATCH_PATIENCE {
-            tokio::time::sleep(REFRESH).await;
-        }
-        self.tell_news(Duration::ZERO).await
-    }
-
-    fn show(&mut self, deliveries: &Deliveries) {
-        let tally = self.reader.tally();
-        let moment = Moment {
-            elapsed: self.began.elapsed(),
-            sent: deliveries.sent,
-            scored: self.metrics.batch_rows.get_sample_sum() as u64 + tally.dead_letters(),
-            committed: tally.committed(),
-        };
-        self.display.show(moment, &tally);
-    }
-
-    /// Waits until everything delivered has its outcome; `Some` where the service ended before.
-    async fn await_outcomes(
-        &mut self,
-        deliveries: &Deliveries,
-        service: &mut Service,
-    ) -> Option<DemoError> {
-        let mut before = 0;
-        let mut moved = Instant::now();
-        loop {
-            let committed = self.reader.tally().committed();
-            if committed >= deliveries.delivered {
-                return None;
-            }
-            if committed > before {
-                (before, moved) = (committed, Instant::now());
-            } else if moved.elapsed() > PATIENCE {
-                eprintln!(
-                    "{} messages have had no outcome for {} s: they are not waited for any longer",
-                    grouped(deliveries.delivered - committed),
-                    PATIENCE.as_secs()
-                );
-                return None;
-            }
-            self.show(deliveries);
-            tokio::select! {
-                () = tokio::time::sleep(REFRESH) => {}
-                ended = service.stopped() => return Some(by_itself(ended)),
-            }
-        }
-    }
-
-    /// Takes the display away; returns when the first and the last outcome were read.
-    fn finish(self) -> Option<(Instant, Instant)> {
-        let tally = self.reader.tally().clone();
-        self.display.finish(&tally);
-        self.reader.times()
-    }
-}
-
-/// Windows that were judged.
-fn windows(metrics: &Metrics) -> u64 {
-    let families = metrics.drift_windows.collect();
-    let metrics = families.iter().flat_map(MetricFamily::get_metric);
-    metrics
-        .map(|metric| metric.get_counter().get_value() as u64)
-        .sum()
-}
-
-fn by_itself(ended: Result<(), AppError>) -> DemoError {
-    match ended {
-        Ok(()) => DemoError::Ended,
-        Err(error) => error.into(),
-    }
-}
-
 fn sum(
     fed: &Fed,
     counts: Counts,
@@ -358,6 +264,7 @@ fn sum(
         reasons: tally.reasons,
         embedded: servers.is_embedded(),
         watched: Watched::default(),
+        changed: None,
         story_left: 0,
     }
 }

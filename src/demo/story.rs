@@ -43,6 +43,13 @@ const DAYS: [Chapter; 4] = [
     },
 ];
 
+/// The feed before it changes: enough for some windows and to measure the model.
+const CHANGE: [Chapter; 1] = [Chapter {
+    scene: Scene::Calm,
+    messages: 1_600,
+    hours: 0,
+}];
+
 /// A story, told by the number of messages sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Story {
@@ -58,6 +65,15 @@ impl Story {
         Self {
             chapters: &DAYS,
             after: Scene::Waves,
+        }
+    }
+
+    /// A feed that speaks otherwise from some message on, in the present.
+    #[must_use]
+    pub fn of_change() -> Self {
+        Self {
+            chapters: &CHANGE,
+            after: Scene::Slang,
         }
     }
 
@@ -107,6 +123,9 @@ impl Story {
         match (before, scene) {
             (None, _) => {
                 let hours: i64 = self.chapters.iter().map(|chapter| chapter.hours).sum();
+                if hours == 0 {
+                    return "posts are as the model knows them".to_owned();
+                }
                 format!(
                     "{} days pass in this demo: calm at first, while it is learnt what is normal",
                     hours / 24
@@ -115,6 +134,9 @@ impl Story {
             (_, Scene::Storm) => format!("a storm breaks out over {STAR}"),
             (_, Scene::Calm) => "the storm has blown over".to_owned(),
             (_, Scene::Foreign) => "from now on most posts are in other languages".to_owned(),
+            (_, Scene::Slang) => {
+                "from now on most posts are in slang, and more of them are angry".to_owned()
+            }
             (_, Scene::Waves) => {
                 "the days have passed: from now on posts are of the present".to_owned()
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::change::Changed;
 use super::figures::grouped;
 
 /// What a demo sent, and where it stands now.
@@ -41,6 +42,9 @@ pub struct Summary {
     pub embedded: bool,
     #[serde(flatten)]
     pub watched: Watched,
+    /// What came of the change, where that was shown.
+    #[serde(flatten)]
+    pub changed: Option<Changed>,
     /// Messages of the built-in story that were not sent, since a limit or a signal came before.
     pub story_left: u64,
 }
@@ -98,6 +102,14 @@ impl Summary {
             grouped(self.results),
             grouped(self.dead_letters),
         )
+    }
+
+    /// Whether everything was shown that was to be shown.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        self.changed
+            .as_ref()
+            .is_none_or(|changed| changed.missing.is_empty())
     }
 
     /// That the story was not told to its end, if so.

@@ -19,8 +19,8 @@ pub struct Weights {
     pub words: Vec<f32>,
 }
 
-/// Spread of the normal distribution new heads are drawn from (BERT's `initializer_range`).
-const NEW_HEAD_DEVIATION: f32 = 0.02;
+/// Spread of the normal distribution new weights are drawn from (BERT's `initializer_range`).
+const NEW_DEVIATION: f32 = 0.02;
 
 /// The tensors a plain encoder may lack: they are drawn afresh.
 fn may_be_new(name: &str) -> bool {
@@ -34,6 +34,27 @@ impl Weights {
             dense: vec![0.0; layout.dense_len()],
             words: vec![0.0; layout.words.range.len()],
         }
+    }
+
+    /// A model that knows nothing: matrices and tables drawn from the seed, layer norms that change nothing, biases of zero.
+    pub fn drawn(layout: &Layout, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut weights = Self::zeros(layout);
+        let mut draw = |values: &mut [f32]| {
+            values
+                .iter_mut()
+                .for_each(|value| *value = NEW_DEVIATION * standard_normal(&mut rng));
+        };
+        draw(&mut weights.words);
+        for spec in &layout.dense {
+            let values = &mut weights.dense[spec.range.clone()];
+            if spec.decays {
+                draw(values);
+            } else if spec.name.ends_with("LayerNorm.weight") {
+                values.fill(1.0);
+            }
+        }
+        weights
     }
 
     /// Reads `model.safetensors`; names may lack the `bert.` prefix. A missing head or pooler, or a
@@ -58,7 +79,7 @@ impl Weights {
                 if spec.decays {
                     values
                         .iter_mut()
-                        .for_each(|value| *value = NEW_HEAD_DEVIATION * standard_normal(&mut rng));
+                        .for_each(|value| *value = NEW_DEVIATION * standard_normal(&mut rng));
                 }
                 drawn.push(spec.name.clone());
             } else {
@@ -153,4 +174,33 @@ fn fill(
 fn standard_normal(rng: &mut ChaCha8Rng) -> f32 {
     let (u, v): (f32, f32) = (rng.random(), rng.random());
     (-2.0 * (1.0 - u).ln()).sqrt() * (std::f32::consts::TAU * v).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::bert::BertConfig;
+
+    #[test]
+    fn a_drawn_model_follows_from_its_seed_and_its_norms_change_nothing() {
+        let config = serde_json::json!({
+            "vocab_size": 30, "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1,
+            "num_attention_heads": 2, "max_position_embeddings": 12,
+        });
+        let config: BertConfig = serde_json::from_value(config).unwrap();
+        let layout = Layout::new(&config, 3);
+        let drawn = Weights::drawn(&layout, 7);
+        assert_eq!(drawn, Weights::drawn(&layout, 7));
+        assert_ne!(drawn, Weights::drawn(&layout, 8));
+        assert!(drawn.words.iter().all(|value| value.abs() < 0.2));
+        for spec in layout.dense.iter().filter(|spec| !spec.decays) {
+            let expected = f32::from(u8::from(spec.name.ends_with("LayerNorm.weight")));
+            let values = &drawn.dense[spec.range.clone()];
+            assert!(
+                values.iter().all(|value| *value == expected),
+                "{}",
+                spec.name
+            );
+        }
+    }
 }

@@ -156,3 +156,14 @@ fn a_demo_without_a_model_says_so_at_once() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("there is no model at"));
 }
+
+#[test]
+fn a_change_is_shown_with_the_built_in_feed_alone() {
+    let folder = temporary_folder();
+    let output = demo(folder.path())
+        .args(["--drift", "--input", "posts.csv"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--drift"));
+}

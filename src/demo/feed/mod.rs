@@ -6,6 +6,7 @@
 mod faults;
 mod languages;
 mod phrases;
+mod slang;
 mod subjects;
 mod text;
 
@@ -17,7 +18,7 @@ use rand::{RngExt, SeedableRng};
 use crate::replay::{Post, PostFields};
 use faults::{FAULTS, spoil};
 use languages::LANGUAGES;
-pub(super) use phrases::Mood;
+pub use phrases::Mood;
 use subjects::SUBJECTS;
 use text::{Source, english, foreign};
 
@@ -26,6 +27,11 @@ const WAVE: u64 = 3_000;
 const FOREIGN_SHARE: f64 = 0.08;
 /// The same in the scene of other languages.
 const MOSTLY_FOREIGN: f64 = 0.6;
+/// The part of the posts that is in slang, in its scene.
+const SLANG_SHARE: f64 = 0.85;
+/// How many of a hundred posts are negative, neutral and positive, otherwise and in the scene of slang.
+const MOODS: [u32; 3] = [30, 35, 35];
+const ANGRIER: [u32; 3] = [45, 25, 30];
 /// The subject that the story is about: its place among [`SUBJECTS`], and its name.
 const STAR_SUBJECT: usize = 0;
 pub(super) const STAR: &str = SUBJECTS[STAR_SUBJECT].name;
@@ -46,6 +52,8 @@ pub enum Scene {
     Storm,
     /// Most posts are in other languages.
     Foreign,
+    /// Most posts are in slang, and more of them are angry.
+    Slang,
 }
 
 /// An endless feed.
@@ -55,6 +63,15 @@ pub struct Feed {
     count: u64,
     wave: Wave,
     scene: Scene,
+}
+
+/// A post, and what only its author knows if it comes out broken.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub post: Post,
+    pub id: String,
+    pub text: String,
+    pub mood: Mood,
 }
 
 /// For a while one subject is on everybody's lips, and mostly in one mood.
@@ -90,16 +107,17 @@ impl Feed {
 
     /// The next post, written at about `now`. The same seed and the same times give the same posts.
     pub fn next_post(&mut self, now: DateTime<Utc>) -> Post {
-        self.next_told(now).0
+        self.next_written(now).post
     }
 
-    /// The next post, and what its author feels.
-    pub(super) fn next_told(&mut self, now: DateTime<Utc>) -> (Post, Mood) {
+    /// The next post, with what its author wrote and feels.
+    pub(super) fn next_written(&mut self, now: DateTime<Utc>) -> Written {
         if self.count > 0 && self.count.is_multiple_of(WAVE) {
             self.wave = Wave::roll(&mut self.rng);
         }
         self.count += 1;
         let (post, mood) = self.sound_post(now);
+        let (id, text) = (post.id.clone().unwrap_or_default(), post.text.clone());
         let fault = self.fault();
         let post = match fault {
             None => Post::from(post),
@@ -116,7 +134,12 @@ impl Feed {
                 }
             }
         };
-        (post, mood)
+        Written {
+            post,
+            id,
+            text,
+            mood,
+        }
     }
 
     fn sound_post(&mut self, now: DateTime<Utc>) -> (PostFields, Mood) {
@@ -129,7 +152,9 @@ impl Feed {
         } else {
             FOREIGN_SHARE
         };
-        let (language, text) = if rng.random_bool(foreign_share) {
+        let (language, text) = if self.scene == Scene::Slang && rng.random_bool(SLANG_SHARE) {
+            ("en", text::slang(rng, mood, subject))
+        } else if rng.random_bool(foreign_share) {
             let language = LANGUAGES.choose(rng).expect("there are languages");
             (language.tag, foreign(rng, language, mood, subject))
         } else {
@@ -176,7 +201,7 @@ impl Wave {
 fn topic(rng: &mut ChaCha8Rng, scene: Scene, wave: Wave) -> (usize, Mood) {
     let (share, loud, angry) = match scene {
         Scene::Waves => (0.25, wave, 0.8),
-        Scene::Calm | Scene::Foreign => (STAR_SHARES.0, STAR_STORM, 0.0),
+        Scene::Calm | Scene::Foreign | Scene::Slang => (STAR_SHARES.0, STAR_STORM, 0.0),
         Scene::Storm => (STAR_SHARES.1, STAR_STORM, 0.9),
     };
     let is_loud = rng.random_bool(share);
@@ -188,12 +213,17 @@ fn topic(rng: &mut ChaCha8Rng, scene: Scene, wave: Wave) -> (usize, Mood) {
     let mood = if is_loud && rng.random_bool(angry) {
         loud.mood
     } else {
+        let [negative, neutral, positive] = if scene == Scene::Slang {
+            ANGRIER
+        } else {
+            MOODS
+        };
         weighted(
             rng,
             &[
-                (Mood::Negative, 30),
-                (Mood::Neutral, 35),
-                (Mood::Positive, 35),
+                (Mood::Negative, negative),
+                (Mood::Neutral, neutral),
+                (Mood::Positive, positive),
             ],
         )
     };
@@ -344,5 +374,23 @@ mod tests {
             most > rest / (SUBJECTS.len() - 1) * 3,
             "the loudest subject has {most} of {WAVE}"
         );
+    }
+
+    #[test]
+    fn in_the_scene_of_slang_most_posts_are_new_and_more_of_them_are_angry() {
+        let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let written = |scene: Scene| -> Vec<Written> {
+            let mut feed = Feed::new(11);
+            feed.set_scene(scene);
+            (0..3_000).map(|_| feed.next_written(now)).collect()
+        };
+        let (calm, slang) = (written(Scene::Calm), written(Scene::Slang));
+        let angry = |posts: &[Written]| {
+            let negative = posts.iter().filter(|post| post.mood == Mood::Negative);
+            negative.count()
+        };
+        assert!(angry(&slang) > angry(&calm) * 5 / 4);
+        let texts: HashSet<&str> = slang.iter().map(|post| &*post.text).collect();
+        assert!(texts.len() > 2_700, "only {} different texts", texts.len());
     }
 }

@@ -1,11 +1,26 @@
 //! English phrases by mood. `{s}` stands for the subject and `{a}` for one of its aspects.
 
-/// What a post feels; the feed's own idea of it, which no model is obliged to share.
+/// What the author of a post feels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::demo) enum Mood {
+pub enum Mood {
     Negative,
     Neutral,
     Positive,
+}
+
+impl Mood {
+    /// In the order of the labels.
+    pub const ALL: [Self; 3] = [Self::Negative, Self::Neutral, Self::Positive];
+
+    /// The label that a model should give.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Negative => "negative",
+            Self::Neutral => "neutral",
+            Self::Positive => "positive",
+        }
+    }
 }
 
 /// Whole statements.

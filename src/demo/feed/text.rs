@@ -6,6 +6,7 @@ use rand::seq::IndexedRandom;
 
 use super::languages::Language;
 use super::phrases::{Mood, OPENERS, emoji, reactions, statements, titles};
+use super::slang;
 use super::subjects::Subject;
 
 /// Where a post was written, which decides how it looks.
@@ -95,6 +96,30 @@ pub(super) fn foreign(
         text.push_str(pick(rng, emoji(mood)));
     }
     text
+}
+
+/// A text in the new way of speaking, which sounds alike everywhere.
+pub(super) fn slang(rng: &mut ChaCha8Rng, mood: Mood, subject: &Subject) -> String {
+    let count = if rng.random_bool(0.3) { 2 } else { 1 };
+    let mut parts: Vec<String> = (0..count).map(|_| turn(rng, mood, subject)).collect();
+    if rng.random_bool(0.4) {
+        parts.push(pick(rng, slang::tails(mood)).to_owned());
+    }
+    if rng.random_bool(0.3) {
+        parts.push(pick(rng, slang::symbols(mood)).repeat(rng.random_range(1..=3)));
+    }
+    parts.join(if rng.random_bool(0.5) { ". " } else { " " })
+}
+
+/// A statement in slang: two of three by a word, one by what it says as a whole.
+fn turn(rng: &mut ChaCha8Rng, mood: Mood, subject: &Subject) -> String {
+    let aspect = pick(rng, subject.aspects);
+    let frame = if rng.random_bool(0.35) {
+        pick(rng, slang::turns(mood)).to_owned()
+    } else {
+        pick(rng, &slang::FRAMES).replace("{w}", pick(rng, slang::words(mood)))
+    };
+    frame.replace("{s}", subject.name).replace("{a}", aspect)
 }
 
 fn statement(rng: &mut ChaCha8Rng, mood: Mood, subject: &Subject) -> String {

@@ -6,7 +6,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
-use super::super::feed::{Feed, Mood};
+use super::super::feed::{Feed, Mood, Written};
 use super::super::setting;
 use super::*;
 use crate::alerts::gather::{Gathering, Post};
@@ -90,7 +90,7 @@ fn counted(seed: u64, messages: u64) -> Vec<Counted> {
     let mut all = Vec::new();
     for sent in 0..messages {
         feed.set_scene(story.scene(sent));
-        let (post, mood) = feed.next_told(story.time(sent, now()));
+        let Written { post, mood, .. } = feed.next_written(story.time(sent, now()));
         let label = read(&mut rng, mood);
         let Some(object) = post
             .value
