@@ -115,6 +115,9 @@ impl Config {
         self.annotate.check()?;
         self.http.check()?;
         self.retrain.check()?;
+        if self.retrain.trigger.enabled && !self.registry.is_on() {
+            return Err("[retrain.trigger] enabled needs a registry for the models that come of it: set [registry] url".to_owned());
+        }
         self.rollout.check()?;
         self.log.check()?;
         if self.input.is_empty() {
@@ -267,6 +270,8 @@ mod tests {
             ("[retrain]\nmin_rows = 0", "min_rows"),
             ("[retrain.runner]\ncommand = []", "names no program"),
             ("[retrain.dataset]\nheld_out = 0.7", "held_out"),
+            ("[retrain.trigger]\nenabled = true", "[registry] url"),
+            ("[retrain.kubernetes]\nimage = ''", "[retrain.kubernetes]"),
             ("[[retrain.base.data]]\npath = 'x'", "format"),
             ("[rollout]\nshares = [0.5, 0.1]", "[rollout] shares"),
             ("[rollout]\nshadow_share = 1.5", "shadow_share"),

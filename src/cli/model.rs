@@ -1,6 +1,6 @@
 //! `tidewatch model`.
 
-mod compare;
+pub(in crate::cli) mod compare;
 mod correct;
 mod derived;
 mod ensemble;

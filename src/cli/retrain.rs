@@ -5,6 +5,7 @@ mod list;
 mod progress;
 mod request;
 mod run;
+mod show;
 
 use clap::Subcommand;
 
@@ -15,6 +16,7 @@ use super::exit::End;
 pub(super) enum RetrainCommand {
     Run(run::RunArgs),
     List(list::ListArgs),
+    Show(show::ShowArgs),
     Request(request::RequestArgs),
     Decisions(decisions::DecisionsArgs),
 }
@@ -23,6 +25,7 @@ pub(super) fn run(command: RetrainCommand) -> anyhow::Result<End> {
     match command {
         RetrainCommand::Run(args) => run::run(&args),
         RetrainCommand::List(args) => list::run(&args),
+        RetrainCommand::Show(args) => show::run(&args),
         RetrainCommand::Request(args) => request::run(&args),
         RetrainCommand::Decisions(args) => decisions::run(&args),
     }

@@ -44,10 +44,7 @@ impl CureError {
     /// Whether trying again for the same alarm would come to the same.
     pub(super) fn is_lasting(&self) -> bool {
         match self {
-            Self::Remedy(error) => !matches!(
-                error,
-                RemedyError::Store(_) | RemedyError::Registry(_) | RemedyError::Broken(_)
-            ),
+            Self::Remedy(error) => error.is_refusal(),
             Self::Registry(_) | Self::Store(_) | Self::Rollout => false,
         }
     }

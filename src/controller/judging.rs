@@ -6,6 +6,7 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::aside::aside;
 use crate::compare::config::HeldOutConfig;
 use crate::compare::error::CompareError;
 use crate::compare::rows::Rows;
@@ -77,7 +78,7 @@ impl Judge {
         let champion = registry.fetch(&champion).await?.dir;
         let candidate = registry.fetch(candidate).await?.dir;
         let stop = stop.clone();
-        let judging = tokio::task::spawn_blocking(move || {
+        let judged = aside(move || {
             let fixed = material::fixed(&self.held_out).map_err(JudgeError::Material)?;
             if fixed.rows.is_empty() {
                 let reason = "there is no fixed set to compare on: name its files under [held_out]";
@@ -104,12 +105,11 @@ impl Judge {
             };
             Ok(said(&pair.compare(&material, &watch)?))
         });
-        match judging.await {
-            Ok(Err(JudgeError::Compare(error))) if is_lasting(&error) => {
+        match judged.await {
+            Err(JudgeError::Compare(error)) if is_lasting(&error) => {
                 Ok(Verdict::unheard("fail", &error.to_string()))
             }
-            Ok(judged) => judged,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            judged => judged,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! step is written down in a transaction that checks the lease, so a controller that has stood still and wakes late changes
 //! nothing; and as a step follows from what is written down alone, a successor goes on where its predecessor died.
 
+mod aside;
 mod cure;
 mod errand;
 mod judging;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+use super::aside::aside;
 use crate::compare::Pair;
 use crate::compare::error::CompareError;
 use crate::labels::Sampling;
@@ -37,7 +38,7 @@ impl Pairs {
         max_tokens: usize,
     ) -> Result<Self, CompareError> {
         let opening = move || Pair::open(&champion, &candidate, &model, max_tokens);
-        let pair = blocking(opening).await?;
+        let pair = aside(opening).await?;
         Ok(Self {
             rollout,
             pair: Arc::new(Mutex::new(pair)),
@@ -59,7 +60,7 @@ impl Pairs {
         }
         let (pair, stop) = (Arc::clone(&self.pair), CancellationToken::new());
         let _stopped_with_this = stop.clone().drop_guard();
-        let answered = blocking(move || {
+        let answered = aside(move || {
             let mut pair = pair.lock().unwrap_or_else(PoisonError::into_inner);
             let texts: Vec<(&str, &str)> =
                 new.iter().map(|new| (&*new.text, &*new.label)).collect();
@@ -100,13 +101,6 @@ fn discordant(answers: impl Iterator<Item = (Sampling, Option<f64>, Right)> + Cl
         pairs.add(champion, candidate, weight);
     }
     pairs
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
 }
 
 #[cfg(test)]

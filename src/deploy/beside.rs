@@ -11,30 +11,35 @@ pub(super) struct Beside<'a> {
     pub rollout: &'a Rollout,
     /// The part of the feed that it serves.
     pub share: f64,
+    /// The part of the rest that it scores too.
+    pub shadow_share: f64,
 }
 
 impl<'a> Beside<'a> {
     /// What a rollout wants beside this champion; nothing where the champion is neither of its models, since then it is about
     /// something else.
     ///
-    /// Before its promotion that is the candidate. Afterwards it is the champion from before: it is kept ready, and compared. A
-    /// candidate that is not the champion at the last stage has been taken back, and serves nobody.
+    /// Before its promotion that is the candidate. Afterwards it is the champion from before, which is kept ready and scores
+    /// nothing. A candidate that is not the champion at the last stage has been taken back, and scores nothing either.
     pub(super) fn of(champion: &str, rollout: &'a Rollout) -> Option<Self> {
-        let share = match rollout.state.stage {
-            Stage::Canary { share } => share,
-            Stage::Shadow | Stage::Full => 0.0,
+        let (share, shadow_share) = match rollout.state.stage {
+            Stage::Shadow => (0.0, rollout.shadow_share),
+            Stage::Canary { share } => (share, rollout.shadow_share),
+            Stage::Full => (0.0, 0.0),
         };
         if champion == rollout.champion {
             return Some(Self {
                 version: &rollout.candidate,
                 rollout,
                 share,
+                shadow_share,
             });
         }
         (champion == rollout.candidate).then_some(Self {
             version: &rollout.champion,
             rollout,
             share: 0.0,
+            shadow_share: 0.0,
         })
     }
 
@@ -44,7 +49,7 @@ impl<'a> Beside<'a> {
         Division::new(
             &rollout.salt,
             self.share,
-            rollout.shadow_share,
+            self.shadow_share,
             rollout.keep_together,
         )
     }
@@ -88,20 +93,19 @@ mod tests {
      {
         let canary = Stage::Canary { share: 0.25 };
         let cases = [
-            ("old", Stage::Shadow, Some(("new", 0.0))),
-            ("old", canary, Some(("new", 0.25))),
+            ("old", Stage::Shadow, Some(("new", 0.0, 0.5))),
+            ("old", canary, Some(("new", 0.25, 0.5))),
             // Promoted, and its step is not written yet.
-            ("new", canary, Some(("old", 0.0))),
-            ("new", Stage::Full, Some(("old", 0.0))),
+            ("new", canary, Some(("old", 0.0, 0.0))),
+            ("new", Stage::Full, Some(("old", 0.0, 0.0))),
             // Taken back, and its end is not written yet.
-            ("old", Stage::Full, Some(("new", 0.0))),
+            ("old", Stage::Full, Some(("new", 0.0, 0.0))),
             ("another", canary, None),
         ];
         for (champion, stage, expected) in cases {
             let rollout = rollout(stage);
             let found = Beside::of(champion, &rollout);
-            let found = found.map(|beside| (beside.version.to_owned(), beside.share));
-            let expected = expected.map(|(version, share)| (version.to_owned(), share));
+            let found = found.map(|beside| (beside.version, beside.share, beside.shadow_share));
             assert_eq!(found, expected, "{champion} at {stage:?}");
         }
     }

@@ -190,7 +190,7 @@ impl<O: Fn() -> Observer + Send + Sync> Follower<O> {
             arm,
         });
         if before.arm.is_some() && self.setting.live.serving().arm.is_none() {
-            tracing::info!("no model scores beside the champion from the next chunk on");
+            tracing::info!("no model is beside the champion from the next chunk on");
         }
         drop(crowned);
         self.retire(before);
@@ -316,8 +316,8 @@ impl<O: Fn() -> Observer + Send + Sync> Follower<O> {
             version = beside.version,
             rollout = rollout.id,
             share = beside.share,
-            shadow_share = rollout.shadow_share,
-            "a model scores beside the champion from the next chunk on"
+            shadow_share = beside.shadow_share,
+            "a model is beside the champion from the next chunk on"
         );
         Some(Arc::new(Arm::new(model, rollout.id, division)))
     }

@@ -88,7 +88,8 @@ impl Tokenize {
                 Decoded::Dead(_) => None,
             })
         };
-        let Some(arm) = arm.filter(|arm| !arm.is_given_up()) else {
+        let scores = |arm: &Arc<Arm>| !arm.is_given_up() && !arm.division().is_idle();
+        let Some(arm) = arm.filter(scores) else {
             let encoded = self.encode(&champion, messages());
             return Taken {
                 chunk: EncodedChunk { chunk, encoded },

@@ -237,9 +237,8 @@ impl Renewal {
         tell(News::Begun { run, folder });
         self.metrics.training_running.set(1);
         let job = self.config.runner.job(&folder.task());
-        let attempts = self.config.runner.attempts;
         let place = (&self.store, claim);
-        let trained = training::train(job, attempts, place, &self.metrics, tell, stop).await;
+        let trained = training::train(job, &self.config, place, &self.metrics, tell, stop).await;
         self.metrics.training_running.set(0);
         let trained = trained?;
         fault::point("training-ended");

@@ -12,7 +12,8 @@ use super::error::RenewalError;
 use super::progress::Latest;
 use super::{News, Tell};
 use crate::metrics::Metrics;
-use crate::retrain::runner::{End, Event, Job, persist};
+use crate::retrain::config::RetrainConfig;
+use crate::retrain::runner::{End, Event, Job, carry_out};
 use crate::store::{Claim, Store};
 
 /// How often the table is told how far it is.
@@ -25,7 +26,7 @@ const WAITING: usize = 256;
 /// It is stopped where `stop` says so, where this is dropped, and where another process has taken the training over.
 pub(super) async fn train(
     job: Job,
-    attempts: u32,
+    config: &RetrainConfig,
     (store, claim): (&Store, Claim),
     metrics: &Metrics,
     tell: Tell<'_>,
@@ -33,7 +34,7 @@ pub(super) async fn train(
 ) -> Result<End, RenewalError> {
     let stop = stop.child_token();
     let _stopped_with_this = stop.clone().drop_guard();
-    let (mut events, ended) = match start(job, attempts, stop.clone()) {
+    let (mut events, ended) = match start(job, config, stop.clone()) {
         Ok(started) => started,
         Err(error) => {
             let reason = format!(
@@ -81,16 +82,18 @@ pub(super) async fn train(
 /// The process dies with the thread that has started it, so it has one that waits for its end.
 fn start(
     job: Job,
-    attempts: u32,
+    config: &RetrainConfig,
     stop: CancellationToken,
 ) -> io::Result<(mpsc::Receiver<Event>, oneshot::Receiver<End>)> {
     let (sender, events) = mpsc::channel(WAITING);
     let (end, ended) = oneshot::channel();
+    let (cluster, attempts) = (config.kubernetes.clone(), config.runner.attempts);
     std::thread::Builder::new()
         .name("training".to_owned())
         .spawn(move || {
             let mut pass_on = |event: &Event| drop(sender.blocking_send(event.clone()));
-            let ending = persist(&job, attempts, &mut pass_on, &|| stop.is_cancelled());
+            let stop = || stop.is_cancelled();
+            let ending = carry_out(cluster.as_ref(), &job, attempts, &mut pass_on, &stop);
             // Nobody waits where the whole was dropped.
             let _ = end.send(ending);
         })?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::dataset::config::DatasetConfig;
-use super::runner::RunnerConfig;
+use super::runner::{KubernetesConfig, RunnerConfig};
 use super::trigger::config::TriggerConfig;
 use crate::train::recipe::{Backbone, Source};
 
@@ -19,6 +19,9 @@ pub struct RetrainConfig {
     pub min_rows: u32,
     pub dataset: DatasetConfig,
     pub runner: RunnerConfig,
+    /// Where in a cluster trainings run, instead of on this machine.
+    #[serde(default)]
+    pub kubernetes: Option<KubernetesConfig>,
     pub base: BaseConfig,
     pub trigger: TriggerConfig,
 }
@@ -50,6 +53,9 @@ impl RetrainConfig {
             return Err("[retrain] folder is empty: name a folder for trainings".to_owned());
         }
         self.dataset.check()?;
+        if let Some(cluster) = &self.kubernetes {
+            cluster.check()?;
+        }
         self.trigger.check()?;
         self.runner.check()
     }

@@ -37,7 +37,7 @@ pub enum Undecided {
 pub struct RolloutConfig {
     /// The parts of the feed that the candidate serves, one after another; empty goes from shadow to everything.
     pub shares: Vec<f64>,
-    /// The part of the messages served by one model that the other scores too, to be compared and not served.
+    /// The part of the messages served by the champion that the candidate scores too, to be compared and not served.
     pub shadow_share: f64,
     /// Whose messages stay with one model.
     pub keep_together: KeepTogether,

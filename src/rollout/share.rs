@@ -180,6 +180,12 @@ impl Division {
         self.share
     }
 
+    /// Whether the champion alone scores everything.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.share <= 0.0 && self.shadow_share <= 0.0
+    }
+
     /// What is done with a message: the same whichever instance asks, and however often it is delivered.
     #[must_use]
     pub fn place(&self, message: &Message) -> Place {
@@ -332,6 +338,7 @@ mod tests {
             let together = if together { KeepTogether::Author } else { KeepTogether::Subject };
             let message = message(Some(&author), Some("delta"), None);
             let place = |share, shadow| Division::new(&salt, share, shadow, together).unwrap().place(&message);
+            prop_assert!(Division::new(&salt, 0.0, 0.0, together).unwrap().is_idle());
             prop_assert_eq!(place(0.0, 0.0), Place::Champion);
             prop_assert_eq!(place(0.0, 1.0), Place::Shadow);
             prop_assert_eq!(place(1.0, 1.0), Place::Candidate);

@@ -75,7 +75,7 @@ pub struct NewRollout<'a> {
     /// New for each rollout: by it messages are divided.
     pub salt: &'a str,
     pub state: State,
-    /// Of the messages that one model serves, the part that the other scores too.
+    /// Of the messages that the champion serves, the part that the candidate scores too.
     pub shadow_share: f64,
     pub keep_together: KeepTogether,
     /// The training that the candidate came of.

@@ -6,6 +6,7 @@
 )]
 
 mod duty;
+mod fleet;
 #[cfg(feature = "failpoints")]
 mod killed;
 

@@ -1,6 +1,6 @@
 //! `tidewatch model compare`.
 
-mod page;
+pub(in crate::cli) mod page;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;

@@ -44,7 +44,7 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<End> {
 }
 
 /// A training in a few lines.
-fn describe(run: &TrainingRun) -> String {
+pub(super) fn describe(run: &TrainingRun) -> String {
     let mut first = format!("{}  {}  {}", run.id, run.state.as_str(), time(run.started));
     if let Some(ended) = run.ended {
         first = format!("{first} to {}", time(ended));

@@ -8,9 +8,10 @@
 //! The process has a group of its own, which is ended as a whole; a niceness; bounds on processors, memory, time and
 //! silence; and an environment that holds nothing of the service's secrets.
 //!
-//! The module `kubernetes` (of the feature of that name) runs the same job as a Job of a cluster.
+//! The module `kubernetes` (of the feature of that name) runs the same job as a Job of a cluster; [`carry_out`] chooses.
 
 mod child;
+mod cluster;
 mod config;
 mod end;
 mod job;
@@ -23,6 +24,7 @@ mod progress;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+pub use cluster::KubernetesConfig;
 pub use config::RunnerConfig;
 pub use end::{End, Refusal};
 pub use job::{Job, Limits, Task};
@@ -73,6 +75,26 @@ pub fn persist(
         }
     }
     unreachable!("an attempt that is the last one returns")
+}
+
+/// As [`persist`], in a cluster where one is named.
+pub fn carry_out(
+    cluster: Option<&KubernetesConfig>,
+    job: &Job,
+    attempts: u32,
+    on_event: &mut dyn FnMut(&Event),
+    stop: &dyn Fn() -> bool,
+) -> End {
+    match cluster {
+        None => persist(job, attempts, on_event, stop),
+        #[cfg(feature = "kubernetes")]
+        Some(cluster) => kubernetes::persist(cluster, job, attempts, on_event, stop),
+        // The configuration is refused before.
+        #[cfg(not(feature = "kubernetes"))]
+        Some(cluster) => End::NotStarted {
+            reason: cluster.check().err().unwrap_or_default(),
+        },
+    }
 }
 
 /// Why a process is being ended.

@@ -18,7 +18,7 @@ const YELLOW: &str = "33";
 const FAINT: &str = "2";
 
 /// Everything that was found, line by line; in colours, if a terminal shows it.
-pub(super) fn lines(compared: &Compared, colour: bool) -> Vec<String> {
+pub(in crate::cli) fn lines(compared: &Compared, colour: bool) -> Vec<String> {
     let page = Page { colour };
     let found = &compared.comparison;
     let mut lines = vec![

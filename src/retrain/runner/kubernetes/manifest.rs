@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::super::Job;
-use super::config::KubernetesConfig;
+use super::super::KubernetesConfig;
 
 /// Name of the container in the pod.
 pub(super) const CONTAINER: &str = "training";

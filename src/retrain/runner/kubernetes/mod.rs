@@ -5,7 +5,6 @@
 //! volume that both have claimed. What the pod writes is read from its log. A pod that was killed is replaced by the
 //! cluster, and its training goes on from what it kept.
 
-mod config;
 mod hearing;
 mod log;
 mod manifest;
@@ -21,8 +20,7 @@ use kube::{Client, Config, ResourceExt};
 
 use super::end::Exit;
 use super::output::LastWords;
-use super::{Because, End, Event, Job, Progress, end};
-pub use config::KubernetesConfig;
+use super::{Because, End, Event, Job, KubernetesConfig, Progress, end};
 use hearing::Hearing;
 
 /// How often lines, limits and the wish to stop are looked at.

@@ -34,6 +34,10 @@ impl KubernetesConfig {
     /// A sentence that says what to change.
     pub fn check(&self) -> Result<(), String> {
         let wrong = [
+            (
+                cfg!(not(feature = "kubernetes")),
+                "needs a program that was built with the feature kubernetes: cargo build --release --features kubernetes",
+            ),
             (self.image.is_empty(), "image names no image"),
             (self.claim.is_empty(), "claim names no volume claim"),
             (
