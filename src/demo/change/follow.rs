@@ -182,7 +182,8 @@ fn trained(run: &TrainingRun, is_new: bool, seen: &mut Seen) -> Vec<String> {
     {
         seen.verdict = Some(verdict.clone());
         lines.push(format!(
-            "gate   {verdict}: `tidewatch retrain list` shows what was compared"
+            "gate   {verdict}: `tidewatch retrain show {}` tells what was compared",
+            run.id
         ));
     }
     lines
