@@ -76,16 +76,18 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Whether it says another thing than the decision before: another action, fingerprint or kind of reason. Decisions are
-    /// made every minute or so, and those that only count on need no record.
+    /// Whether it says another thing than the decision before: another action, another kind of reason, or another thing
+    /// that is launched or applied. Decisions are made again and again, and those that only count on need no record.
     #[must_use]
     pub fn is_news(&self, before: Option<&Self>) -> bool {
         let kinds = |decision: &Self| -> Vec<&'static str> {
             decision.reasons.iter().map(Reason::as_str).collect()
         };
         before.is_none_or(|before| {
+            // What is waited for changes its fingerprint with each label.
+            let is_other = self.fingerprint != before.fingerprint && self.action != Action::Wait;
             self.action.as_str() != before.action.as_str()
-                || self.fingerprint != before.fingerprint
+                || is_other
                 || self.dry_run != before.dry_run
                 || kinds(self) != kinds(before)
         })

@@ -60,7 +60,8 @@ pub struct RolloutConfig {
     pub prove_gain: bool,
     /// What to do with too few labels.
     pub rare_labels: RareLabels,
-    /// With too few labels the candidate is stopped when it is shown to agree with the champion on a smaller part of the messages.
+    /// With [`RareLabels::Agreement`] and too few labels the candidate is stopped when it is shown to agree with the champion on a
+    /// smaller part of the messages.
     pub min_agreement: f64,
     /// And when a class's share or the mean confidence is shown to differ by more than this between the models.
     pub max_drift: f64,

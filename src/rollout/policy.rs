@@ -226,11 +226,13 @@ impl Rollout<'_> {
             return Self::end(Step::Halt, reason);
         }
         let enough_labels = self.evidence.labels >= config.min_labels;
-        let likeness = self.likeness();
-        if let (false, Likeness::Differs(reason)) = (enough_labels, &likeness) {
+        // Where labels are waited for, they alone tell: after a real change of the feed a good candidate disagrees, too.
+        let by_likeness = config.rare_labels == RareLabels::Agreement && !enough_labels;
+        let likeness = by_likeness.then(|| self.likeness());
+        if let Some(Likeness::Differs(reason)) = &likeness {
             return Self::end(Step::Halt, format!("Labels are few, and {reason}."));
         }
-        let alike = config.rare_labels == RareLabels::Agreement && likeness == Likeness::Alike;
+        let alike = likeness == Some(Likeness::Alike);
         let missing = self.missing(enough_labels, alike);
         let Some(missing) = missing else {
             let labelled = &self.evidence.labelled;

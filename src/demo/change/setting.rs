@@ -67,7 +67,4 @@ pub(super) fn settle(config: &mut Config, folder: &Path, first: &First) {
     rollout.min_stage_seconds = 10;
     rollout.max_stage_seconds = 600;
     rollout.watch_seconds = 600;
-    // After such a change the two must disagree, and each stage has its labels within seconds.
-    rollout.min_agreement = 0.0;
-    rollout.max_drift = 1.0;
 }

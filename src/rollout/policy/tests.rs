@@ -202,6 +202,13 @@ fn where_labels_are_rare_likeness_decides_if_it_may() {
     );
     assert_eq!(few(|few| few.classes[0].0 = even(0.6)).step, Step::Halt);
     assert_eq!(few(|few| few.confidence.0 = even(0.4)).step, Step::Halt);
+    // Where labels are waited for, they alone tell.
+    let waits = Evidence {
+        labels: 3,
+        agreement: Tally::of(3500, 5000),
+        ..evidence(4, 3)
+    };
+    assert_eq!(step(&shadow, &waits, DAY), Step::Stay);
     // With enough labels they decide.
     let labelled = Evidence {
         classes: vec![(even(0.6), even(0.3))],
