@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::database::connect;
+use crate::blocking::blocking;
 use crate::config::Config;
 use crate::controller::{self, Controller};
 use crate::deploy::{self, DeployError};
@@ -377,13 +378,5 @@ fn baseline(bundle: &Bundle, given: &Path, registered: bool) -> Result<Option<Ba
             Ok(None)
         }
         Err(fault) => Err(fault.into()),
-    }
-}
-
-/// Runs what blocks on a thread made for that.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -8,6 +8,7 @@ pub mod alerts;
 pub mod annotate;
 pub mod app;
 pub mod bench;
+pub mod blocking;
 pub mod cli;
 pub mod clock;
 pub mod coin;

@@ -19,7 +19,8 @@ use tokio::io::AsyncReadExt;
 
 use super::config::ClientOptions;
 use super::error::RegistryError;
-use super::shelf::{Entry, Shelf, Stage, blocking, is_version};
+use super::shelf::{Entry, Shelf, Stage, is_version};
+use crate::blocking::blocking;
 use crate::fault;
 use crate::model::manifest::{Bundle, BundleError, MANIFEST_FILE, Manifest};
 

@@ -3,7 +3,8 @@
 use super::bucket::Bucket;
 use super::config::{Place, RegistryConfig};
 use super::error::RegistryError;
-use super::shelf::{Entry, Shelf, blocking};
+use super::shelf::{Entry, Shelf};
+use crate::blocking::blocking;
 use crate::model::manifest::Bundle;
 
 /// Bundles by version: `version/file`, and `version/manifest.json` last, so that its presence says that all is there.

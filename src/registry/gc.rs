@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use super::Registry;
 use super::error::RegistryError;
-use super::shelf::{Entry, blocking, is_version};
+use super::shelf::{Entry, is_version};
+use crate::blocking::blocking;
 use crate::store::{Change, RegisteredModel, Unreferenced};
 
 /// What an import has left half done is removed after this long: its process has surely ended.

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::shelf::{blocking, is_version, require_version};
+use super::shelf::{is_version, require_version};
 use super::trial::Passed;
 use super::{Meaning, Registry, RegistryError};
+use crate::blocking::blocking;
 use crate::fault;
 use crate::model::manifest::{Bundle, MANIFEST_FILE};
 use crate::record::Problem;
@@ -167,7 +168,7 @@ async fn open(order: &Order<'_>) -> Result<Bundle, RegistryError> {
     let bundle = blocking(move || {
         let bundle = Bundle::open(folder)?;
         bundle.verify()?;
-        Ok(bundle)
+        Ok::<_, RegistryError>(bundle)
     })
     .await?;
     // A folder that is called by a version says which bundle was put there.

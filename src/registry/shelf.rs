@@ -8,7 +8,6 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use tokio::task::spawn_blocking;
 
 use super::error::RegistryError;
 use crate::durable;
@@ -168,16 +167,6 @@ fn entry(name: String, path: &Path) -> io::Result<Entry> {
         bytes,
         modified,
     })
-}
-
-/// Runs what waits for the disk where no task waits for it.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, RegistryError> + Send + 'static,
-) -> Result<T, RegistryError> {
-    match spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }
 
 /// Refuses a bundle that is another than the one that was meant.

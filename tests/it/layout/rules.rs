@@ -21,6 +21,11 @@ pub(super) const RULES: &[Rule] = &[
         because: "it holds the types handed over, and reading them must need nothing else",
     },
     Rule {
+        module: "blocking",
+        may_use: &[],
+        because: "it is a thread to wait on",
+    },
+    Rule {
         module: "clock",
         may_use: &[],
         because: "reading a time needs nothing",
@@ -112,7 +117,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         module: "registry",
-        may_use: &["record", "durable", "fault", "model", "store"],
+        may_use: &["blocking", "record", "durable", "fault", "model", "store"],
         because: "which bundles there are and which one serves must be known wherever one is loaded, without stages or training",
     },
     Rule {
@@ -219,6 +224,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         module: "renewal",
         may_use: &[
+            "blocking",
             "durable",
             "fault",
             "drift",
