@@ -21,7 +21,7 @@ check:
 
 # Format, then lint as CI does
 lint:
-    cargo fmt
+    cargo fmt --all
     SQLX_OFFLINE=true cargo clippy --locked --all-targets -- -D warnings
 
 # Record the checked SQL queries after a change of one, or of a migration

@@ -4,13 +4,14 @@
 //! forward, the order is fixed, and every buffer is kept from step to step. The last layer computes
 //! only what the head reads, the first token of each sequence.
 
+use tidewatch_kernels::dropout::{Masks, Site};
+use tidewatch_kernels::embedding::{self, SparseRows, Tables};
+use tidewatch_kernels::matrix::Into;
+use tidewatch_kernels::{attention, cross_entropy, layer_norm, linear, tanh};
+
 use super::bert::BertConfig;
 use super::layer::{self, Activations, Pass, Scratch, affine_gradients, two};
 use super::layout::Layout;
-use super::ops::dropout::{Masks, Site};
-use super::ops::embedding::{self, SparseRows, Tables};
-use super::ops::matrix::Into;
-use super::ops::{attention, cross_entropy, layer_norm, linear, tanh};
 use super::packed::Packed;
 use super::weights::Weights;
 

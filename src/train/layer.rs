@@ -1,9 +1,10 @@
 //! One encoder layer, forward and backward, over packed rows.
 
+use tidewatch_kernels::dropout::{Masks, Site};
+use tidewatch_kernels::matrix::Into;
+use tidewatch_kernels::{attention, gelu, layer_norm, linear};
+
 use super::layout::{Affine, LayerLayout, Norm};
-use super::ops::dropout::{Masks, Site};
-use super::ops::matrix::Into;
-use super::ops::{attention, gelu, layer_norm, linear};
 
 /// What is fixed over a pass: sizes, rates, masks and the place of the rows in the whole batch.
 #[derive(Clone, Copy)]

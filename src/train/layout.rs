@@ -5,9 +5,9 @@
 //! side by side, so that one matrix product computes both.
 
 use std::ops::Range;
+use tidewatch_kernels::linear::Shape;
 
 use super::bert::BertConfig;
-use super::ops::linear::Shape;
 
 /// One tensor of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]

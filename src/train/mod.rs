@@ -2,7 +2,7 @@
 //!
 //! In the order of a run: the recipe ([`recipe`]) names files, which become examples ([`data`],
 //! [`escape`]), which are split ([`split`]) and tokenised ([`tokens`]); batches of them ([`batches`],
-//! [`packed`]) go through the model ([`encoder`], [`layer`], [`ops`]) whose weights ([`weights`],
+//! [`packed`]) go through the model ([`encoder`], [`layer`], [`tidewatch_kernels`]) whose weights ([`weights`],
 //! [`layout`]) the optimiser ([`optimise`]) moves; [`run`] holds it together ([`meter`]), [`checkpoint`] writes
 //! the classifier in Hugging Face's layout, and [`state`] keeps what a run that died goes on from. Then, held together by [`finish`], the model is written for
 //! inference ([`export`], [`onnx`]), compared with the trainer ([`parity`]), evaluated ([`evaluate`]) and
@@ -28,7 +28,6 @@ pub mod layout;
 pub mod lines;
 pub mod meter;
 pub mod onnx;
-pub mod ops;
 pub mod optimise;
 pub mod origin;
 pub mod packed;

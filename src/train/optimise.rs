@@ -2,9 +2,11 @@
 
 use rayon::prelude::*;
 
+use tidewatch_kernels::adamw::Update;
+use tidewatch_kernels::simd::{add, squares};
+
 use super::encoder::{Gradients, Worker};
 use super::layout::Layout;
-use super::ops::simd::{dot, vectorised};
 use super::weights::Weights;
 
 /// Values one task handles: large enough to be worth a task, small enough to balance two cores.
@@ -49,20 +51,16 @@ pub fn reduce(workers: &mut [Worker], width: usize) -> f64 {
         return 0.0;
     };
     let sum = &mut first.gradients;
-    let squares: Vec<f64> = sum
+    let dense: Vec<f64> = sum
         .dense
         .par_chunks_mut(CHUNK)
         .enumerate()
         .map(|(index, chunk)| {
             for other in others.iter() {
                 let theirs = &other.gradients.dense[index * CHUNK..][..chunk.len()];
-                vectorised!({
-                    for (a, b) in chunk.iter_mut().zip(theirs) {
-                        *a += b;
-                    }
-                });
+                add(chunk, theirs);
             }
-            f64::from(vectorised!(dot(chunk, chunk)))
+            f64::from(squares(chunk))
         })
         .collect();
     for other in others.iter() {
@@ -72,8 +70,8 @@ pub fn reduce(workers: &mut [Worker], width: usize) -> f64 {
         .words
         .values()
         .chunks(CHUNK)
-        .map(|chunk| f64::from(vectorised!(dot(chunk, chunk))));
-    (squares.iter().sum::<f64>() + words.sum::<f64>()).sqrt()
+        .map(|chunk| f64::from(squares(chunk)));
+    (dense.iter().sum::<f64>() + words.sum::<f64>()).sqrt()
 }
 
 /// The factor that brings gradients of norm `norm` down to at most `limit`.
@@ -107,32 +105,6 @@ pub struct AdamW {
     dense: Moments,
     words: Moments,
     seen: Vec<bool>,
-}
-
-const BETA_1: f32 = 0.9;
-const BETA_2: f32 = 0.999;
-const EPSILON: f32 = 1e-8;
-
-/// What is the same for all values of one step.
-#[derive(Clone, Copy)]
-struct Update {
-    rate: f32,
-    keep: f32,
-    correct_1: f32,
-    correct_2: f32,
-    scale: f32,
-}
-
-impl Update {
-    /// One value with gradient `g`.
-    #[inline(always)]
-    fn apply(&self, w: &mut f32, m: &mut f32, v: &mut f32, g: f32) {
-        let g = g * self.scale;
-        *m = BETA_1.mul_add(*m, (1.0 - BETA_1) * g);
-        *v = BETA_2.mul_add(*v, (1.0 - BETA_2) * g * g);
-        let step = *m * self.correct_1 / ((*v * self.correct_2).sqrt() + EPSILON);
-        *w = w.mul_add(self.keep, -self.rate * step);
-    }
 }
 
 impl AdamW {
@@ -177,18 +149,8 @@ impl AdamW {
         scale: f32,
     ) {
         self.step += 1;
-        let correct = |beta: f32| (1.0 / (1.0 - f64::from(beta).powi(self.step))) as f32;
-        let plain = Update {
-            rate: rate as f32,
-            keep: 1.0,
-            correct_1: correct(BETA_1),
-            correct_2: correct(BETA_2),
-            scale,
-        };
-        let decaying = Update {
-            keep: (1.0 - rate * self.decay) as f32,
-            ..plain
-        };
+        let plain = Update::new(self.step, rate, 0.0, scale);
+        let decaying = Update::new(self.step, rate, self.decay, scale);
         self.step_dense(layout, weights, gradients, plain, decaying);
         self.step_words(layout.words.shape[1], weights, gradients, decaying);
     }
@@ -215,13 +177,9 @@ impl AdamW {
                 tasks.push((parts, g, update));
             }
         }
-        tasks.into_par_iter().for_each(|((w, m, v), g, update)| {
-            vectorised!({
-                for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(g) {
-                    update.apply(w, m, v, *g);
-                }
-            });
-        });
+        tasks
+            .into_par_iter()
+            .for_each(|((w, m, v), g, update)| update.apply(w, m, v, g));
     }
 
     fn step_words(
@@ -247,19 +205,11 @@ impl AdamW {
                 for (row, (((w, m), v), seen)) in rows.zip(seen).enumerate() {
                     let gradient = gradients.words.row((index * ROWS + row) as u32, width);
                     *seen |= gradient.is_some();
-                    vectorised!(match gradient {
-                        Some(gradient) => {
-                            for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(gradient) {
-                                update.apply(w, m, v, *g);
-                            }
-                        }
-                        None if *seen => {
-                            for ((w, m), v) in w.iter_mut().zip(m).zip(v) {
-                                update.apply(w, m, v, 0.0);
-                            }
-                        }
-                        None => w.iter_mut().for_each(|w| *w *= update.keep),
-                    });
+                    match gradient {
+                        Some(gradient) => update.apply(w, m, v, gradient),
+                        None if *seen => update.coast(w, m, v),
+                        None => update.decay(w),
+                    }
                 }
             });
     }

@@ -1,12 +1,12 @@
 //! The training step and the scoring of examples, over shards in parallel.
 
 use rayon::prelude::*;
+use tidewatch_kernels::dropout::Masks;
 
 use super::bert::BertConfig;
 use super::encoder::{Dropout, Gradients, Model, Worker};
 use super::error::TrainError;
 use super::layout::Layout;
-use super::ops::dropout::Masks;
 use super::optimise::{AdamW, clip_factor, reduce};
 use super::packed::Packed;
 use super::recipe::Training;

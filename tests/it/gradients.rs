@@ -7,9 +7,9 @@ use serde::Deserialize;
 use tidewatch::train::bert::BertConfig;
 use tidewatch::train::encoder::{Dropout, Gradients, Model, Worker};
 use tidewatch::train::layout::{Layout, Spec};
-use tidewatch::train::ops::dropout::Masks;
 use tidewatch::train::packed::Packed;
 use tidewatch::train::weights::Weights;
+use tidewatch_kernels::dropout::Masks;
 
 #[derive(Deserialize)]
 struct Reference {

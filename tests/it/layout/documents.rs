@@ -29,6 +29,7 @@ fn is_path(word: &str) -> bool {
         && (known.iter().any(|ending| word.ends_with(ending))
             || [
                 "src/",
+                "crates/",
                 "scripts/",
                 "tests/",
                 "docs/",

@@ -46,6 +46,20 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum_by(a.len(), |i| a[i] * b[i])
 }
 
+/// The square of the norm.
+pub fn squares(values: &[f32]) -> f32 {
+    vectorised!(dot(values, values))
+}
+
+/// Adds the values of the second slice to those of the first.
+pub fn add(sum: &mut [f32], values: &[f32]) {
+    vectorised!({
+        for (a, b) in sum.iter_mut().zip(values) {
+            *a += b;
+        }
+    });
+}
+
 /// The largest value of a slice without NaN; negative infinity where it is empty.
 #[inline(always)]
 pub fn largest(values: &[f32]) -> f32 {
