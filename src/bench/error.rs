@@ -35,6 +35,8 @@ pub enum BenchError {
         committed: u64,
         messages: u64,
     },
+    #[error("no training runs beside the service, so nothing is measured: {detail}")]
+    Training { detail: String },
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
     #[error(

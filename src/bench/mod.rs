@@ -5,6 +5,7 @@
 //! each other.
 
 mod bare;
+mod companion;
 mod cpu;
 mod error;
 mod report;

@@ -1,13 +1,15 @@
 //! Alone, whole, alone, whole, … alone: noise and drift of the machine show as differences between equals.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bare::{Alone, Bare};
+use super::companion::Companion;
 use super::error::BenchError;
 use super::report::{Report, Setup};
 use super::round::{Round, preload, work_off};
 use super::variant::Variant;
+use crate::blocking::blocking;
 use crate::config::Config;
 use crate::demo::Servers;
 use crate::pipeline::config::Start;
@@ -27,8 +29,10 @@ pub struct Bench {
     pub repeat: u32,
     /// The model bundle's folder.
     pub model: PathBuf,
-    /// Measure each time also without these parts.
+    /// Measure each time also like this.
     pub beside: Vec<Variant>,
+    /// The folder of the training that runs in [`Variant::Training`]: a recipe and its files, as a training leaves it.
+    pub training: PathBuf,
 }
 
 impl Bench {
@@ -73,6 +77,7 @@ impl Bench {
             servers,
             store: &store,
             posts: &posts,
+            training: &self.training,
         };
         for number in 1..=self.repeat {
             let round = work.measure(number, None).await?;
@@ -80,7 +85,7 @@ impl Bench {
             whole.push(round);
             for (variant, rounds) in &mut beside {
                 let round = work.measure(number, Some(*variant)).await?;
-                let what = format!("the same without {}", variant.part());
+                let what = format!("the same {}", variant.difference());
                 tell(round.said(&what, number, messages));
                 rounds.push(round);
             }
@@ -98,6 +103,7 @@ struct Work<'a> {
     servers: &'a Servers,
     store: &'a Store,
     posts: &'a Arc<Vec<Post>>,
+    training: &'a Path,
 }
 
 impl Work<'_> {
@@ -123,7 +129,16 @@ impl Work<'_> {
         if let Some(variant) = variant {
             variant.adapt(&mut config);
         }
+        let companion = if variant == Some(Variant::Training) {
+            let (folder, runner) = (self.training.to_owned(), config.retrain.runner.clone());
+            Some(blocking(move || Companion::start(&folder, &runner)).await?)
+        } else {
+            None
+        };
         let round = work_off(config, messages, delivery).await?;
+        if let Some(companion) = companion {
+            blocking(move || companion.finish()).await?;
+        }
         let counts = self.store.counts(&topic).await?;
         let rows = counts.predictions + counts.dead_letters;
         if rows != messages {
@@ -131,15 +146,6 @@ impl Work<'_> {
         }
         Ok(round)
     }
-}
-
-/// Runs what blocks beside the runtime, so that the measurement can be interrupted meanwhile.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, BenchError> + Send + 'static,
-) -> Result<T, BenchError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 async fn session(bare: &Arc<Bare>, tell: &mut impl FnMut(String)) -> Result<Alone, BenchError> {

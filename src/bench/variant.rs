@@ -1,4 +1,4 @@
-//! The service without one of its parts, to tell what that part costs.
+//! The service without one of its parts, to tell what that part costs; or with a training beside it.
 
 use serde_json::{Value, json};
 
@@ -7,13 +7,15 @@ use super::round::Round;
 use crate::config::Config;
 use crate::pipeline::Delivery;
 
-/// What is left out.
+/// What is left out, or added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
     /// What makes delivery exactly once.
     Unguarded,
     /// The watch over the feed: no panes, no drift, no alerts.
     Unwatched,
+    /// A training runs beside it.
+    Training,
 }
 
 impl Variant {
@@ -22,21 +24,32 @@ impl Variant {
         match self {
             Self::Unguarded => "unguarded",
             Self::Unwatched => "unwatched",
+            Self::Training => "training",
         }
     }
 
-    /// What is left out, in words.
-    pub(super) fn part(self) -> &'static str {
+    /// How it differs from the whole service.
+    pub(super) fn difference(self) -> &'static str {
         match self {
-            Self::Unguarded => "the promise",
-            Self::Unwatched => "the watch",
+            Self::Unguarded => "without the promise",
+            Self::Unwatched => "without the watch",
+            Self::Training => "beside a training",
+        }
+    }
+
+    /// What the ratio tells.
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Unguarded => "of the unguarded throughput is left with the promise",
+            Self::Unwatched => "of the unwatched throughput is left with the watch",
+            Self::Training => "of the throughput is left beside a training",
         }
     }
 
     pub(super) fn delivery(self) -> Delivery {
         match self {
             Self::Unguarded => Delivery::Unguarded,
-            Self::Unwatched => Delivery::ExactlyOnce,
+            Self::Unwatched | Self::Training => Delivery::ExactlyOnce,
         }
     }
 
@@ -56,7 +69,7 @@ pub(super) struct Beside {
     each: Vec<f64>,
     /// Of the time of median length: seconds in each stage.
     pub stages: Vec<f64>,
-    /// The share of its throughput that is left with the part: the median of the times.
+    /// The share of throughput that is left with the part, or beside the training: the median of the times.
     ratio: f64,
     /// Processor time of the process in its time of median length, in seconds.
     cpu: f64,
@@ -72,7 +85,10 @@ impl Beside {
         let ratios: Vec<f64> = whole
             .iter()
             .zip(&each)
-            .map(|(with, without)| without / with)
+            .map(|(whole, other)| match variant {
+                Variant::Training => whole / other,
+                Variant::Unguarded | Variant::Unwatched => other / whole,
+            })
             .collect();
         let typical = middle(&each).and_then(|index| rounds.get(index));
         Self {
@@ -109,10 +125,10 @@ impl Beside {
                 list(&self.each)
             ),
             format!(
-                "{:<12} {:>8.3}  of the {name} throughput is left with {}; processor time of this process {:.1} s",
+                "{:<12} {:>8.3}  {}; processor time of this process {:.1} s",
                 "",
                 self.ratio,
-                self.variant.part(),
+                self.variant.meaning(),
                 self.cpu
             ),
         ]

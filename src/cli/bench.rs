@@ -65,6 +65,10 @@ pub(super) struct BenchArgs {
     /// Measure each time also without the watch over the feed: no drift, no alerts
     #[arg(long)]
     unwatched: bool,
+    /// Measure each time also while a training runs beside: the one whose recipe.toml and files lie in this folder, as in one of
+    /// [retrain] folder, by the settings of [retrain.runner]
+    #[arg(long, value_name = "DIR")]
+    training: Option<PathBuf>,
     /// Print the report as one JSON line
     #[arg(long)]
     json: bool,
@@ -98,10 +102,12 @@ pub(super) fn run(args: BenchArgs) -> anyhow::Result<End> {
         beside: [
             (args.unguarded, Variant::Unguarded),
             (args.unwatched, Variant::Unwatched),
+            (args.training.is_some(), Variant::Training),
         ]
         .into_iter()
         .filter_map(|(asked, variant)| asked.then_some(variant))
         .collect(),
+        training: args.training.clone().unwrap_or_default(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -4,12 +4,16 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::finetune::workshop::{RECIPE, Workshop};
 use super::harness::{Kafka, TestDatabase, default_model};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
     let kafka = Kafka::new(1).await;
     let database = TestDatabase::new().await;
+    let workshop = Workshop::new();
+    let encoder = workshop.path("encoder").display().to_string();
+    workshop.write("recipe.toml", &RECIPE.replace("encoder", &encoder));
     let output = Command::new(env!("CARGO_BIN_EXE_tidewatch"))
         .args([
             "bench",
@@ -20,7 +24,9 @@ async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
             "--json",
             "--unguarded",
             "--unwatched",
+            "--training",
         ])
+        .arg(workshop.path(""))
         .args(["--kafka", &kafka.bootstrap, "--database-url", &database.url])
         .arg("--model")
         .arg(default_model())
@@ -53,6 +59,11 @@ async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
         (number("/unwatched/ratio") - watch).abs() < 1e-9,
         "{report}"
     );
+    let training = seconds[1] / number("/training/each/0");
+    assert!(
+        (number("/training/ratio") - training).abs() < 1e-9,
+        "{report}"
+    );
     let committed = database.pool().await;
     let rows: i64 = sqlx::query_scalar(
         "SELECT (SELECT count(*) FROM v_predictions) + (SELECT count(*) FROM v_dead_letters)",
@@ -60,5 +71,5 @@ async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
     .fetch_one(&committed)
     .await
     .unwrap();
-    assert_eq!(rows, 180, "60 of each");
+    assert_eq!(rows, 240, "60 of each");
 }
