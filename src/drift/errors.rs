@@ -157,8 +157,8 @@ fn odds(error: bool, before: f64, now: f64) -> f64 {
     }
 }
 
-/// The test over time: an alarm opens once and stays open until a test of the same kind, turned round, finds the risen error rate
-/// too high.
+/// The test over time: an alarm opens once and stays open until a test of the same kind, turned round, finds that the error rate is
+/// not even halfway to the risen one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ErrorWatch {
     test: LabelledTest,
@@ -184,7 +184,7 @@ pub enum ErrorChange {
     None,
     /// The error rate has risen.
     Opened(Risen),
-    /// It is back below the risen one.
+    /// It is back in the half nearer to the baseline's.
     Resolved(Risen),
 }
 
@@ -233,7 +233,9 @@ impl ErrorWatch {
         };
         risen.since.observed += 1;
         risen.since.errors += u64::from(error);
-        risen.relief = (risen.relief + 1.0) * odds(error, risen.rate, base);
+        // Halfway: an error rate somewhat below the one that was taken for the risen one is still risen.
+        let halfway = (risen.rate + base) / 2.0;
+        risen.relief = (risen.relief + 1.0) * odds(error, halfway, base);
         if risen.relief < self.test.run_length / RELIEF {
             return ErrorChange::None;
         }

@@ -111,6 +111,20 @@ fn one_rise_is_one_alarm_and_its_end_is_noticed() {
 }
 
 #[test]
+fn a_rise_that_goes_up_and_down_a_little_is_one_alarm() {
+    for seed in 0..20 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut watch = ErrorWatch::new(0.25, 10_000.0);
+        // Between two of the rises watched for, so the alarm may take it for the larger one.
+        for at in 0..5_000 {
+            let rate = 0.39 + 0.03 * f64::sin(at as f64 / 200.0);
+            watch.observe(rng.random_bool(rate), at);
+        }
+        assert_eq!((watch.opened(), watch.is_open()), (1, true), "seed {seed}");
+    }
+}
+
+#[test]
 fn another_reference_begins_the_test_anew_and_the_same_one_read_back_does_not() {
     let mut watch = ErrorWatch::new(0.1, 1_000.0);
     watch.observe(true, 0);
