@@ -111,6 +111,8 @@ pub struct Controller {
     considered: Option<Instant>,
     /// When something was launched last.
     rested: Option<Instant>,
+    /// When a training that was cut off was gone on with last.
+    gone_on: Option<Instant>,
 }
 
 impl Controller {
@@ -147,6 +149,7 @@ impl Controller {
             decided: None,
             considered: None,
             rested: None,
+            gone_on: None,
         }
     }
 
@@ -198,6 +201,7 @@ impl Controller {
         self.lease.clone_from(&held);
         let Some(lease) = held else {
             (self.decided, self.considered, self.rested) = (None, None, None);
+            self.gone_on = None;
             self.rolling.forget();
             return Ok(());
         };
@@ -237,7 +241,10 @@ impl Controller {
     async fn next_errand(&mut self, lease: &Lease) -> Result<Option<Errand>, ControllerError> {
         let runs = self.store.trainings().await?;
         let ours = || runs.iter().filter(|run| run.decision.is_some());
-        if let Some(run) = ours().find(|run| errand::can_go_on(run)) {
+        // One that does not go on, as while another runs that somebody has begun by hand, is tried again after a while.
+        let tried = self.gone_on.is_some_and(|last| last.elapsed() < REST);
+        if let Some(run) = ours().find(|run| !tried && errand::can_go_on(run)) {
+            self.gone_on = Some(Instant::now());
             let renewal = self.renewal.clone();
             let errand = Errand::resume(renewal, run, lease.clone(), self.instance.clone());
             return Ok(Some(errand));

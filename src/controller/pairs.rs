@@ -73,9 +73,9 @@ impl Pairs {
         Ok(())
     }
 
-    /// The pairs of messages that were labelled at `since` or later.
+    /// The pairs of messages whose first label came at `since` or later, whatever the annotator's clock says.
     pub(super) fn since(&self, since: DateTime<Utc>) -> Discordant {
-        let answers = self.labels.iter().filter(|label| label.labelled >= since);
+        let answers = self.labels.iter().filter(|label| label.received >= since);
         discordant(answers.filter_map(|label| {
             let (_, right) = self.answered.get(&label.origin)?;
             Some((label.sampling, label.inclusion, (*right)?))

@@ -92,6 +92,14 @@ impl Rolling {
             reason: &reason,
             detail: json!({}),
         };
+        if let Some(held) = store.active_rollout().await? {
+            let Some((outcome, why)) = gives_way(&held) else {
+                return Ok(false);
+            };
+            store
+                .end_rollout(held.id, outcome, why, Some(lease))
+                .await?;
+        }
         let begun = match store.begin_rollout(&new, Some(lease)).await {
             Err(error @ StoreError::Denied { .. }) => {
                 if self.refused.replace(run.id) != Some(run.id) {
@@ -182,6 +190,23 @@ impl Rolling {
             confidence: counts.confidence,
             classes: counts.classes,
         })
+    }
+}
+
+/// How a rollout ends for the sake of the next candidate's, if it does: one that nothing has proven serves nobody and may wait long
+/// for labels, and one that is through only watches.
+fn gives_way(rollout: &Rollout) -> Option<(RolloutOutcome, &'static str)> {
+    match rollout.state.stage {
+        _ if rollout.kind != RolloutKind::Rollout => None,
+        Stage::Shadow if !rollout.state.passed => Some((
+            RolloutOutcome::Cancelled,
+            "Another candidate has come before this one was proven to be better.",
+        )),
+        Stage::Full => Some((
+            RolloutOutcome::PromotedAndKept,
+            "The next candidate's rollout begins.",
+        )),
+        Stage::Shadow | Stage::Canary { .. } => None,
     }
 }
 
@@ -309,5 +334,54 @@ impl Hand<'_> {
             .end_rollout(rollout.id, outcome, reason, Some(self.lease))
             .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollout::share::KeepTogether;
+
+    fn rollout(kind: RolloutKind, stage: Stage, passed: bool) -> Rollout {
+        Rollout {
+            id: 1,
+            kind,
+            champion: "a".to_owned(),
+            candidate: "b".to_owned(),
+            salt: String::new(),
+            state: State {
+                stage,
+                entered_at: 0,
+                passed,
+            },
+            shadow_share: 1.0,
+            keep_together: KeepTogether::Author,
+            training: Some(1),
+            begun: DateTime::UNIX_EPOCH,
+            ended: None,
+            by: String::new(),
+            reason: String::new(),
+            detail: json!({}),
+        }
+    }
+
+    #[test]
+    fn what_is_unproven_or_only_watched_gives_way_and_what_is_on_its_way_or_by_hand_does_not() {
+        let ends = |kind, stage, passed| {
+            gives_way(&rollout(kind, stage, passed)).map(|(outcome, _)| outcome)
+        };
+        let ours = RolloutKind::Rollout;
+        let canary = Stage::Canary { share: 0.1 };
+        assert_eq!(
+            ends(ours, Stage::Shadow, false),
+            Some(RolloutOutcome::Cancelled)
+        );
+        assert_eq!(
+            ends(ours, Stage::Full, true),
+            Some(RolloutOutcome::PromotedAndKept)
+        );
+        assert_eq!(ends(ours, Stage::Shadow, true), None);
+        assert_eq!(ends(ours, canary, false), None);
+        assert_eq!(ends(RolloutKind::Ab, canary, false), None);
     }
 }

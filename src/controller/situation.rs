@@ -159,6 +159,8 @@ fn verdict(run: &TrainingRun, rollout: Option<&Rollout>) -> Option<RunEnd> {
     };
     match rollout.ended {
         None if rollout.state.stage == Stage::Full => Some(RunEnd::Passed),
+        // It serves nobody and may wait long for labels: nothing waits for it in turn.
+        None if rollout.state.stage == Stage::Shadow && !passed => Some(unheard),
         None => None,
         Some((_, RolloutOutcome::PromotedAndKept)) => Some(RunEnd::Passed),
         Some((_, RolloutOutcome::Halted | RolloutOutcome::RolledBack)) => Some(RunEnd::RolledBack),

@@ -45,8 +45,8 @@ pub struct FreshLabel {
     pub sampling: Sampling,
     /// The probability with which it was picked to be labelled, where it was picked.
     pub inclusion: Option<f64>,
-    /// When the latest of its labels was given.
-    pub labelled: DateTime<Utc>,
+    /// When the first of its labels came.
+    pub received: DateTime<Utc>,
 }
 
 impl Store {
@@ -63,7 +63,7 @@ impl Store {
     ) -> Result<Vec<FreshLabel>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT m.topic, m."partition", m."offset", m.text AS "text!", m.label AS "label!", m.sampling, m.inclusion,
-                      m.labelled_at
+                      l.received_at
                  FROM labelled_messages m JOIN labels l ON l.id = m.first_label
                 WHERE m.first_label > $1 AND l.received_at >= $2 AND m.text IS NOT NULL AND m.label IS NOT NULL
                 ORDER BY m.first_label LIMIT $3"#,
@@ -85,7 +85,7 @@ impl Store {
                 label: row.label,
                 sampling: Sampling::named(&row.sampling).unwrap_or_default(),
                 inclusion: row.inclusion,
-                labelled: row.labelled_at,
+                received: row.received_at,
             }
         });
         Ok(messages.collect())

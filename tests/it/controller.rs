@@ -9,6 +9,7 @@ mod duty;
 mod fleet;
 #[cfg(feature = "failpoints")]
 mod killed;
+mod successor;
 
 use std::fmt::Write as _;
 use std::time::Duration;
