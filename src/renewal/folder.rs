@@ -14,6 +14,8 @@ use crate::retrain::runner::Task;
 
 const RECIPE_FILE: &str = "recipe.toml";
 const BUNDLE_FOLDER: &str = "model";
+/// What `tidewatch-finetune` adds to the bundle's name for the folder of its state.
+const STATE_ENDING: &str = "checkpoint";
 /// So many digits of its fingerprint name a training's folder.
 const DIGITS: usize = 16;
 
@@ -48,6 +50,20 @@ impl Folder {
     #[must_use]
     pub fn held_out(&self) -> Option<PathBuf> {
         Some(self.path.join(HELD_OUT_FILE)).filter(|file| file.is_file())
+    }
+
+    /// Removes the bundle, which the registry has, and what the trainer has kept to go on from; rows, recipe and reports stay.
+    pub(super) fn clear(&self) {
+        let bundle = self.bundle();
+        for folder in [bundle.with_added_extension(STATE_ENDING), bundle] {
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::warn!(
+                    "{} is not needed any more and cannot be removed: {error}",
+                    folder.display()
+                ),
+                _ => {}
+            }
+        }
     }
 
     pub(super) fn is_whole(&self) -> bool {

@@ -23,6 +23,7 @@ pub use first::Start;
 pub use folder::Folder;
 pub use plan::Plan;
 
+use crate::blocking::blocking;
 use crate::compare::config::HeldOutConfig;
 use crate::fault;
 use crate::metrics::{Metrics, TrainingEnd};
@@ -90,7 +91,9 @@ pub enum Outcome {
         run: i64,
         taken: Taken,
         folder: Folder,
-        /// The bundle's folder of the model that was champion when it began.
+        /// The folder of its bundle in the registry, or in the cache of it.
+        bundle: PathBuf,
+        /// The same of the model that was champion when it began.
         champion: Option<PathBuf>,
     },
     /// It was stopped, and can go on.
@@ -297,9 +300,12 @@ impl Renewal {
             }
         };
         fault::point("training-imported");
-        let outcome = json!({"end": "done", "bundle": bundle});
+        let outcome = json!({"end": "done"});
         self.end(claim, TrainingState::Done, Some(&taken.version), &outcome)
             .await?;
+        let kept = self.registry.fetch(&taken.version).await?;
+        let done = folder.clone();
+        blocking(move || done.clear()).await;
         let champion = match champion {
             Some(version) => self.registry.fetch(&version).await.ok(),
             None => None,
@@ -308,6 +314,7 @@ impl Renewal {
             run,
             taken,
             folder: folder.clone(),
+            bundle: kept.dir,
             champion: champion.map(|bundle| bundle.dir),
         })
     }
@@ -363,15 +370,5 @@ impl Renewal {
             .find(|run| run.state == TrainingState::Running)
             .map(|run| run.id);
         Err(RenewalError::Busy { run: running })
-    }
-}
-
-/// Work that computes or waits for the disk, where it holds up nothing else.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, RenewalError> + Send + 'static,
-) -> Result<T, RenewalError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }

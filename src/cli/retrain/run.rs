@@ -159,10 +159,11 @@ fn end(outcome: Outcome, display: &Display) -> End {
             run,
             taken,
             folder,
+            bundle,
             champion,
         } => {
             display.line(&json!({
-                "event": "candidate", "run": run, "version": taken.version, "bundle": folder.bundle(),
+                "event": "candidate", "run": run, "version": taken.version, "bundle": bundle,
                 "held_out": folder.held_out(), "champion": champion,
             }));
             if matches!(display, Display::Bar(_)) {
@@ -180,7 +181,7 @@ fn end(outcome: Outcome, display: &Display) -> End {
                 eprintln!(
                     "  tidewatch model compare {} {}{labels}",
                     champion.display(),
-                    folder.bundle().display()
+                    bundle.display()
                 );
             }
             eprintln!("  tidewatch model promote candidate --reason 'training run {run}'");
