@@ -158,7 +158,7 @@ fn odds(error: bool, before: f64, now: f64) -> f64 {
 }
 
 /// The test over time: an alarm opens once and stays open until a test of the same kind, turned round, finds that the error rate is
-/// not even halfway to the risen one.
+/// not even a quarter of the way up to the risen one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ErrorWatch {
     test: LabelledTest,
@@ -184,12 +184,15 @@ pub enum ErrorChange {
     None,
     /// The error rate has risen.
     Opened(Risen),
-    /// It is back in the half nearer to the baseline's.
+    /// It is back near the baseline's.
     Resolved(Risen),
 }
 
 /// A false end of an alarm may come this many times as often as a false alarm: it only has the next one begin earlier.
 const RELIEF: f64 = 10.0;
+/// The share of the rise at which the error rate is still called risen. Halfway, a rate between two of [`RISES`] is called over by
+/// chance within some thousand messages; with less the end of an alarm takes longer to be seen.
+const STILL_RISEN: f64 = 0.25;
 
 impl ErrorWatch {
     /// As [`LabelledTest::new`].
@@ -233,9 +236,9 @@ impl ErrorWatch {
         };
         risen.since.observed += 1;
         risen.since.errors += u64::from(error);
-        // Halfway: an error rate somewhat below the one that was taken for the risen one is still risen.
-        let halfway = (risen.rate + base) / 2.0;
-        risen.relief = (risen.relief + 1.0) * odds(error, halfway, base);
+        // An error rate well below the one that was taken for the risen one is still risen.
+        let hardly_risen = base + (risen.rate - base) * STILL_RISEN;
+        risen.relief = (risen.relief + 1.0) * odds(error, hardly_risen, base);
         if risen.relief < self.test.run_length / RELIEF {
             return ErrorChange::None;
         }
