@@ -85,7 +85,6 @@ def events(run):
     for number, report in run.alarms():
         found.append((number, f"alarm of {report.get('statistic', 'drift')}"))
     for training in run.trainings:
-        rows = (training["dataset"] or {}).get("rows", "")
         found.append((run.place(training["started"]), f"training {training['id']} begins, for: {training['cause']}"))
         if training["gated_at"]:
             found.append((run.place(training["gated_at"]), f"gate: {training['verdict']}"))

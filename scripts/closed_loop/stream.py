@@ -160,7 +160,6 @@ def main():
     options.work.mkdir(parents=True)
     service, database = Service(options.program, settings(options, options.work)), Database(os.environ["DATABASE_URL"])
     service.do("migrate")
-    first = json.loads((Path(options.folder) / "model" / "manifest.json").read_text())
     service.do("model", "import", str(Path(options.folder) / "model"), "--reason", "the study's first model")
     version = database.ask("SELECT model FROM v_models")[0]["model"]
     service.do("model", "promote", version, "--reason", "the study's first model")
@@ -186,9 +185,6 @@ def main():
     if code != 0:
         sys.exit(f"closed-loop-study: the service ended with {code}: see {options.work / 'log'}")
     found = {
-        "first": version,
-        "name": first.get("name"),
-        "labels": options.labels,
         "rows": [dict(id=row["id"], label=row["label"], subject=row.get("subject"), labelled=row["id"] in labelled, sent=at) for row, at in zip(rows, sent)],
         "answers": database.ask("SELECT message_id AS id, label, model, scored_at FROM v_predictions"),
         "reports": database.ask("SELECT model, change, reported_at, report FROM v_drift_reports ORDER BY id"),
