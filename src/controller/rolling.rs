@@ -340,35 +340,13 @@ impl Hand<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollout::share::KeepTogether;
-
-    fn rollout(kind: RolloutKind, stage: Stage, passed: bool) -> Rollout {
-        Rollout {
-            id: 1,
-            kind,
-            champion: "a".to_owned(),
-            candidate: "b".to_owned(),
-            salt: String::new(),
-            state: State {
-                stage,
-                entered_at: 0,
-                passed,
-            },
-            shadow_share: 1.0,
-            keep_together: KeepTogether::Author,
-            training: Some(1),
-            begun: DateTime::UNIX_EPOCH,
-            ended: None,
-            by: String::new(),
-            reason: String::new(),
-            detail: json!({}),
-        }
-    }
 
     #[test]
     fn what_is_unproven_or_only_watched_gives_way_and_what_is_on_its_way_or_by_hand_does_not() {
         let ends = |kind, stage, passed| {
-            gives_way(&rollout(kind, stage, passed)).map(|(outcome, _)| outcome)
+            let mut rollout = Rollout::at(stage);
+            (rollout.kind, rollout.state.passed) = (kind, passed);
+            gives_way(&rollout).map(|(outcome, _)| outcome)
         };
         let ours = RolloutKind::Rollout;
         let canary = Stage::Canary { share: 0.1 };

@@ -57,36 +57,7 @@ impl<'a> Beside<'a> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-    use serde_json::json;
-
     use super::*;
-    use crate::rollout::policy::State;
-    use crate::rollout::share::KeepTogether;
-    use crate::store::RolloutKind;
-
-    fn rollout(stage: Stage) -> Rollout {
-        Rollout {
-            id: 1,
-            kind: RolloutKind::Rollout,
-            champion: "old".into(),
-            candidate: "new".into(),
-            salt: "s".into(),
-            state: State {
-                stage,
-                entered_at: 0,
-                passed: true,
-            },
-            shadow_share: 0.5,
-            keep_together: KeepTogether::Author,
-            training: None,
-            begun: DateTime::UNIX_EPOCH,
-            ended: None,
-            by: String::new(),
-            reason: String::new(),
-            detail: json!({}),
-        }
-    }
 
     #[test]
     fn the_candidate_serves_its_share_until_it_is_the_champion_and_then_the_one_before_is_kept_ready()
@@ -103,7 +74,7 @@ mod tests {
             ("another", canary, None),
         ];
         for (champion, stage, expected) in cases {
-            let rollout = rollout(stage);
+            let rollout = Rollout::at(stage);
             let found = Beside::of(champion, &rollout);
             let found = found.map(|beside| (beside.version, beside.share, beside.shadow_share));
             assert_eq!(found, expected, "{champion} at {stage:?}");

@@ -108,6 +108,33 @@ pub struct Rollout {
     pub detail: Value,
 }
 
+#[cfg(test)]
+impl Rollout {
+    /// For unit tests: "new" beside "old", with the gate passed and half of the champion's messages scored in shadow.
+    pub(crate) fn at(stage: Stage) -> Self {
+        Self {
+            id: 1,
+            kind: RolloutKind::Rollout,
+            champion: "old".to_owned(),
+            candidate: "new".to_owned(),
+            salt: "salt".to_owned(),
+            state: State {
+                stage,
+                entered_at: 0,
+                passed: true,
+            },
+            shadow_share: 0.5,
+            keep_together: KeepTogether::Author,
+            training: Some(1),
+            begun: DateTime::UNIX_EPOCH,
+            ended: None,
+            by: String::new(),
+            reason: String::new(),
+            detail: Value::Null,
+        }
+    }
+}
+
 /// Something that was done with a rollout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RolloutStep {
