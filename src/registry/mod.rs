@@ -192,7 +192,7 @@ pub async fn resolve(store: &Store, name: &str) -> Result<String, RegistryError>
             ))
         });
     }
-    if name.len() < FEWEST_DIGITS || !name.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if !may_be_version(name) {
         return Err(RegistryError::Unknown(format!(
             "{name:?} names no model: give an alias (champion, candidate, shadow, previous), a version, or at least \
              {FEWEST_DIGITS} of its first digits"
@@ -208,6 +208,17 @@ pub async fn resolve(store: &Store, name: &str) -> Result<String, RegistryError>
             "there is no model {name}: `tidewatch model import` takes one in, `tidewatch model list` shows what there is"
         ))),
     }
+}
+
+/// Whether it may be meant as the name of a model of the registry, rather than as a folder.
+#[must_use]
+pub fn may_name(text: &str) -> bool {
+    Alias::parse(text).is_some() || may_be_version(text)
+}
+
+/// Whether it may be a version, or the beginning of one.
+fn may_be_version(text: &str) -> bool {
+    text.len() >= FEWEST_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Whether something was changed.

@@ -3,13 +3,14 @@
 pub(in crate::cli) mod page;
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use chrono::{TimeDelta, Utc};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::registry::with_registry;
 use super::{DeviceArgs, log_sparingly};
 use crate::cli::ConfigArgs;
 use crate::cli::drift::posts::Unescape;
@@ -22,12 +23,13 @@ use crate::gate::comparison::Verdict;
 use crate::gate::example::MOST_EXAMPLES;
 use crate::gate::speed::MOST_RUNS;
 use crate::posts;
+use crate::registry::{may_name, resolve};
 use crate::replay::ReadOptions;
 use crate::store::Store;
 
 const EXAMPLES: &str = "Examples:
   tidewatch model compare models/default runs/new --labels held-out.csv --label-field sentiment
-  tidewatch model compare models/default runs/new --config my.toml --recent 30
+  tidewatch model compare champion candidate --config my.toml --recent 30
   tidewatch model compare models/default runs/new --labels held-out.jsonl --json | jq .verdict";
 
 /// Compare a candidate with the champion on labelled texts, and say whether it may take its place
@@ -37,10 +39,10 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(in crate::cli) struct CompareArgs {
-    /// The folder of the bundle that serves
-    champion: PathBuf,
-    /// The folder of the bundle that might
-    candidate: PathBuf,
+    /// The model that serves: its bundle's folder, or in the registry an alias, a version or its first digits
+    champion: String,
+    /// The model that might, in the same way
+    candidate: String,
     /// The fixed held-out set: files of labelled texts (.tsv, .csv, .jsonl) that neither was trained on [default: those of [held_out]
     /// in the config]
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -83,13 +85,9 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<End> {
     }
     let fixed = args.fixed(&config)?;
     let corpus = material::corpus(&config.gate).map_err(BadInput::from)?;
-    let device = args.device.config(&args.candidate);
-    let opened = Pair::open(
-        &args.champion,
-        &args.candidate,
-        &device,
-        config.batch.max_tokens,
-    );
+    let [champion, candidate] = args.folders()?;
+    let device = args.device.config(&candidate);
+    let opened = Pair::open(&champion, &candidate, &device, config.batch.max_tokens);
     let mut pair = opened.map_err(BadInput::from)?;
     let recent = match args.recent {
         Some(days) => recent(&config, days, &pair)?,
@@ -122,6 +120,23 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<End> {
 }
 
 impl CompareArgs {
+    /// The folders of both bundles. Models of the registry are fetched, and only for them is it opened.
+    fn folders(&self) -> anyhow::Result<[PathBuf; 2]> {
+        let both = [&*self.champion, &*self.candidate];
+        if both.iter().all(|text| is_folder(text)) {
+            return Ok(both.map(PathBuf::from));
+        }
+        with_registry(&self.config, async |registry, store| {
+            let mut folders = both.map(PathBuf::from);
+            for (text, folder) in both.iter().zip(&mut folders) {
+                if !is_folder(text) {
+                    *folder = registry.fetch(&resolve(&store, text).await?).await?.dir;
+                }
+            }
+            Ok(folders)
+        })
+    }
+
     /// The fixed set: the files of the command line, else those of the config.
     fn fixed(&self, config: &Config) -> anyhow::Result<Rows> {
         if !self.labels.is_empty() {
@@ -136,6 +151,11 @@ impl CompareArgs {
         }
         material::fixed(&config.held_out).map_err(BadInput::from)
     }
+}
+
+/// A folder that is there is meant, whatever it is called; so is one that is not, where it cannot be a model's name.
+fn is_folder(text: &str) -> bool {
+    !may_name(text) || Path::new(text).is_dir()
 }
 
 fn recent(config: &Config, days: u32, pair: &Pair) -> anyhow::Result<Rows> {

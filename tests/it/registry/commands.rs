@@ -117,6 +117,40 @@ async fn each_refusal_is_one_sentence_with_its_exit_code() {
 }
 
 #[tokio::test]
+async fn models_of_the_registry_are_compared_by_their_names() {
+    let fixture = Fixture::new().await;
+    let champion = fixture.imported(1.0).await;
+    fixture.promote(&champion).await.unwrap();
+    let candidate = fixture.imported(2.0).await;
+    let labels = fixture.folder.path().join("labels.jsonl");
+    let rows = ["negative", "neutral", "positive"]
+        .map(|label| json!({"text": "good film", "label": label}).to_string());
+    std::fs::write(&labels, rows.join("\n")).unwrap();
+    let labels = format!("--labels={}", labels.display());
+    let compare = |names: [&str; 2]| {
+        let [champion, candidate] = names;
+        fixture.model(&[
+            "compare", champion, candidate, &labels, "--runs=0", "--json",
+        ])
+    };
+    let depot = fixture.depot().join(&candidate);
+    for name in [&candidate[..8], depot.to_str().unwrap()] {
+        let output = compare(["champion", name]);
+        let said = text(&output.stderr);
+        assert!(matches!(output.status.code(), Some(3 | 4)), "{said}");
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(found["champion"]["version"], *champion);
+        assert_eq!(found["candidate"]["version"], *candidate);
+    }
+    for (name, words) in [("shadow", "there is no shadow"), ("runs/new", "runs/new")] {
+        let output = compare(["champion", name]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{name}: {said}");
+        assert!(said.contains(words), "{name}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn the_check_looks_into_the_depot() {
     let fixture = Fixture::new().await;
     fixture.imported(1.0).await;
