@@ -37,6 +37,12 @@ pub enum BenchError {
     },
     #[error("no training runs beside the service, so nothing is measured: {detail}")]
     Training { detail: String },
+    #[error("there is no temporary folder for the models: {0}")]
+    Folder(#[source] std::io::Error),
+    #[error(transparent)]
+    Registry(#[from] crate::registry::RegistryError),
+    #[error("no model has taken over while it was measured: measure with more --messages")]
+    NoSwap,
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
     #[error(

@@ -11,6 +11,7 @@ mod error;
 mod report;
 mod round;
 mod run;
+mod turns;
 mod variant;
 
 pub use bare::{Alone, Bare};

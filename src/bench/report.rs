@@ -91,7 +91,7 @@ impl Report {
         let seconds: Vec<f64> = whole.iter().map(|round| round.wall.as_secs_f64()).collect();
         let beside = beside
             .iter()
-            .map(|(variant, rounds)| Beside::new(*variant, rounds, &seconds))
+            .map(|(variant, rounds)| Beside::new(*variant, rounds, &seconds, setup.messages as f64))
             .collect();
         let ratios = seconds
             .iter()
@@ -274,6 +274,7 @@ mod tests {
             stages: [1.0, 2.0, seconds as f64 - 1.0, 3.0, 4.0],
             chunks: 7,
             dead_letters: 1,
+            swaps: 0,
             tokens: 90,
             padding_tokens: 10,
             cpu: CpuTime {

@@ -8,7 +8,7 @@ use super::cpu::CpuTime;
 use super::error::BenchError;
 use crate::app::{Promise, Service};
 use crate::config::Config;
-use crate::metrics::{Metrics, Stage};
+use crate::metrics::{Metrics, Stage, SwapEnd};
 use crate::pipeline::Delivery;
 use crate::replay::{Feeder, Post};
 
@@ -37,6 +37,8 @@ pub struct Round {
     pub stages: [f64; STAGES.len()],
     pub chunks: u64,
     pub dead_letters: u64,
+    /// How often another model has taken over in that time.
+    pub swaps: u64,
     /// Tokens that the model read, and those of padding beside them.
     pub tokens: u64,
     pub padding_tokens: u64,
@@ -94,16 +96,16 @@ pub(super) async fn work_off(
     let metrics = service.metrics().clone();
     let mut begun = None;
     let (mut before, mut moved) = (0, Instant::now());
-    let (wall, cpu) = loop {
+    let (wall, cpu, swaps) = loop {
         let now = Instant::now();
         if begun.is_none() && consumed(&metrics) > 0 {
-            begun = Some((now, CpuTime::now()));
+            begun = Some((now, CpuTime::now(), swaps(&metrics)));
         }
         let committed = committed(&metrics);
-        if let Some((start, cpu)) = begun
+        if let Some((start, cpu, before)) = begun
             && committed >= messages
         {
-            break (now - start, CpuTime::now() - cpu);
+            break (now - start, CpuTime::now() - cpu, swaps(&metrics) - before);
         }
         if committed > before {
             (before, moved) = (committed, now);
@@ -128,10 +130,15 @@ pub(super) async fn work_off(
         stages: STAGES.map(|(stage, _)| metrics.stage_seconds.of(stage).get_sample_sum()),
         chunks: metrics.chunks_committed.get(),
         dead_letters: dead_letters(&metrics),
+        swaps,
         tokens: metrics.tokens.get(),
         padding_tokens: metrics.padding_tokens.get(),
         cpu,
     })
+}
+
+fn swaps(metrics: &Metrics) -> u64 {
+    metrics.model_swaps.of(SwapEnd::Served).get()
 }
 
 fn consumed(metrics: &Metrics) -> u64 {

@@ -8,6 +8,7 @@ use super::companion::Companion;
 use super::error::BenchError;
 use super::report::{Report, Setup};
 use super::round::{Round, preload, work_off};
+use super::turns::Turns;
 use super::variant::Variant;
 use crate::blocking::blocking;
 use crate::config::Config;
@@ -33,6 +34,8 @@ pub struct Bench {
     pub beside: Vec<Variant>,
     /// The folder of the training that runs in [`Variant::Training`]: a recipe and its files, as a training leaves it.
     pub training: PathBuf,
+    /// The bundle that takes turns with the model in [`Variant::Swaps`].
+    pub swap: PathBuf,
 }
 
 impl Bench {
@@ -53,6 +56,8 @@ impl Bench {
         config.postgres.url = servers.database_url().into();
         config.http.listen = ([127, 0, 0, 1], 0).into();
         config.model.path = self.model;
+        // Who is champion elsewhere is not what is measured.
+        config.registry.url.clear();
         let store = Store::connect(&config.postgres).await?;
         store.migrate().await?;
 
@@ -72,12 +77,18 @@ impl Bench {
             .iter()
             .map(|&variant| (variant, Vec::new()))
             .collect();
+        let turns = if self.beside.contains(&Variant::Swaps) {
+            Some(Turns::prepare(&config, &store, &self.swap).await?)
+        } else {
+            None
+        };
         let mut work = Work {
             config: &mut config,
             servers,
             store: &store,
             posts: &posts,
             training: &self.training,
+            turns: turns.as_ref(),
         };
         for number in 1..=self.repeat {
             let round = work.measure(number, None).await?;
@@ -104,6 +115,7 @@ struct Work<'a> {
     store: &'a Store,
     posts: &'a Arc<Vec<Post>>,
     training: &'a Path,
+    turns: Option<&'a Turns>,
 }
 
 impl Work<'_> {
@@ -135,7 +147,20 @@ impl Work<'_> {
         } else {
             None
         };
-        let round = work_off(config, messages, delivery).await?;
+        let round = match self.turns.filter(|_| variant == Some(Variant::Swaps)) {
+            None => work_off(config, messages, delivery).await?,
+            Some(turns) => {
+                turns.begin(&mut config).await?;
+                let round = tokio::select! {
+                    round = work_off(config, messages, delivery) => round?,
+                    Err(error) = turns.take() => return Err(error),
+                };
+                if round.swaps == 0 {
+                    return Err(BenchError::NoSwap);
+                }
+                round
+            }
+        };
         if let Some(companion) = companion {
             blocking(move || companion.finish()).await?;
         }

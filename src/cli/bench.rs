@@ -11,6 +11,7 @@ use super::{ConfigArgs, signals};
 use crate::bench::{Bench, Variant};
 use crate::demo::{BrokerChoice, Durability, Feed, Servers};
 use crate::log::{self, LogConfig, LogFormat};
+use crate::model::manifest::Bundle;
 use crate::replay::{Line, Post, ReadOptions, open};
 
 const EXAMPLES: &str = "Examples:
@@ -69,6 +70,10 @@ pub(super) struct BenchArgs {
     /// [retrain] folder, by the settings of [retrain.runner]
     #[arg(long, value_name = "DIR")]
     training: Option<PathBuf>,
+    /// Measure each time also while this bundle, of a model as fast, and the model take turns as champion, five seconds each. A database
+    /// of your own must not be one that a registry is in use in: one of the two stays its champion, and its bundle does not
+    #[arg(long, value_name = "DIR")]
+    swap: Option<PathBuf>,
     /// Print the report as one JSON line
     #[arg(long)]
     json: bool,
@@ -89,6 +94,17 @@ pub(super) fn run(args: BenchArgs) -> anyhow::Result<End> {
         (None, Some(_)) => config.model.path.clone(),
         (given, _) => model_folder(given.clone()),
     };
+    if let Some(other) = &args.swap {
+        let version = |folder| Bundle::open(folder).map(|bundle| bundle.version);
+        let same = version(&model)
+            .and_then(|one| Ok(one == version(other)?))
+            .map_err(BadInput::from)?;
+        if same {
+            return Err(BadInput::from(
+                "--swap names the same model: give the folder of another one",
+            ));
+        }
+    }
     let bench = Bench {
         posts: posts(&args)?,
         input: args
@@ -103,11 +119,13 @@ pub(super) fn run(args: BenchArgs) -> anyhow::Result<End> {
             (args.unguarded, Variant::Unguarded),
             (args.unwatched, Variant::Unwatched),
             (args.training.is_some(), Variant::Training),
+            (args.swap.is_some(), Variant::Swaps),
         ]
         .into_iter()
         .filter_map(|(asked, variant)| asked.then_some(variant))
         .collect(),
         training: args.training.clone().unwrap_or_default(),
+        swap: args.swap.clone().unwrap_or_default(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

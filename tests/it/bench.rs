@@ -1,11 +1,12 @@
 //! `tidewatch bench` as a program: that it measures, not what.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 use super::finetune::workshop::{RECIPE, Workshop};
-use super::harness::{Kafka, TestDatabase, default_model};
+use super::harness::{Kafka, SmallBundle, TestDatabase, default_model};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
@@ -72,4 +73,42 @@ async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
     .await
     .unwrap();
     assert_eq!(rows, 240, "60 of each");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_that_take_turns_are_measured_by_what_each_swap_costs() {
+    let kafka = Kafka::new(1).await;
+    let database = TestDatabase::new().await;
+    let other = SmallBundle::new();
+    let bench = |messages: &str, swap: &Path| {
+        Command::new(env!("CARGO_BIN_EXE_tidewatch"))
+            .args(["bench", "--json", "--repeat=1", "--messages", messages])
+            .args(["--kafka", &kafka.bootstrap, "--database-url", &database.url])
+            .arg("--model")
+            .arg(default_model())
+            .arg("--swap")
+            .arg(swap)
+            .output()
+            .unwrap()
+    };
+    // Long enough for the first turn of five seconds to end.
+    let output = bench("2500", &other.path());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let number = |path: &str| {
+        let found = report.pointer(path).and_then(Value::as_f64);
+        found.unwrap_or_else(|| panic!("no {path} in {report}"))
+    };
+    let swaps = number("/swaps/swaps");
+    assert!(swaps >= 1.0, "{report}");
+    let (whole, turns) = (number("/end_to_end/each/0"), number("/swaps/each/0"));
+    assert!((number("/swaps/ratio") - whole / turns).abs() < 1e-9);
+    let behind = (turns - whole) * 2500.0 / whole / swaps;
+    assert!((number("/swaps/messages_behind_per_swap") - behind).abs() < 1e-6);
+
+    let output = bench("10", &default_model());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--swap names the same model"), "{said}");
 }
