@@ -11,7 +11,7 @@ use super::made::Made;
 use crate::model::backend::InferError;
 use crate::model::config::ModelConfig;
 use crate::model::inference::Inference;
-use crate::model::manifest::Bundle;
+use crate::model::manifest::{BASELINE_ROLE, Bundle};
 use crate::model::scorer::Scorer;
 use crate::model::tokenizer::Tokenizer;
 use crate::record::{Encoded, Prediction};
@@ -73,6 +73,8 @@ impl Contender {
     /// When the newest text was written that it was trained or validated on, where its manifest knows.
     pub fn trained(&self) -> Option<DateTime<Utc>> {
         let data = self.bundle.manifest.data.iter();
+        // What its baseline is made of may be what it is compared on: it was not trained on that.
+        let data = data.filter(|file| file.role != BASELINE_ROLE);
         data.filter_map(|file| Some(file.span?.1)).max()
     }
 

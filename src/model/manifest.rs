@@ -43,7 +43,7 @@ pub struct Manifest {
     pub code_version: String,
     /// The recipe as it was run, with its seed.
     pub recipe: serde_json::Value,
-    /// The files it was trained and validated on.
+    /// The files it was trained, validated and otherwise made on.
     pub data: Vec<DataFile>,
     /// SHA-256 of every other file in the bundle, by its name, in hex.
     pub files: BTreeMap<String, String>,
@@ -59,7 +59,7 @@ pub struct Manifest {
 pub struct DataFile {
     pub name: String,
     pub sha256: String,
-    /// `train`, `validation`, `test`, or `calibration` for the messages by which it was recalibrated.
+    /// `train`, `validation`, `test`, `baseline`, or `calibration` for the messages by which it was recalibrated.
     pub role: String,
     /// Examples used from it.
     pub examples: usize,
@@ -90,6 +90,8 @@ pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
 /// Name of the baseline that live messages are compared with; not every bundle has one.
 pub const BASELINE_FILE: &str = "baseline.json";
+/// What [`DataFile::role`] says of data that only the baseline is made of.
+pub const BASELINE_ROLE: &str = "baseline";
 /// Name of what the trainer says of the model's quality; not every bundle has one.
 pub const REPORT_FILE: &str = "report.json";
 

@@ -15,7 +15,7 @@ use crate::retrain::trigger::cause::Cause;
 use crate::retrain::trigger::fingerprint::Fingerprint;
 use crate::retrain::trigger::situation::{LabelStock, Situation};
 use crate::store::LabelledText;
-use crate::train::recipe::{Backbone, Recipe};
+use crate::train::recipe::{Backbone, Recipe, Role};
 
 /// A training that could begin.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ impl Plan {
             Cause::Loss { points, .. } => format!("{points:.1} points of accuracy were lost"),
             Cause::Labels { new } => format!("there are {new} new labels"),
         };
-        vec![
+        let mut reasons = vec![
             why,
             format!("it starts from {}", self.start),
             format!(
@@ -66,7 +66,14 @@ impl Plan {
                 "{} labelled messages are held out for the comparison with the champion",
                 sum(&report.held_out)
             ),
-        ]
+        ];
+        let baseline = sum(&report.baseline);
+        if baseline > 0 {
+            reasons.push(format!(
+                "its drift baseline is made of the newest {baseline} messages labelled by chance that it is not trained on"
+            ));
+        }
+        reasons
     }
 
     /// Chooses the rows and writes the recipe, in memory; texts with the fingerprints `fixed` are not trained on.
@@ -160,12 +167,13 @@ fn left_out(selection: &Selection) -> String {
     format!(" (others: {})", parts.join(", "))
 }
 
-/// Hex SHA-256 of how it is trained. Where the champion's bundle lies does not count.
+/// Hex SHA-256 of how it is trained. Where the champion's bundle lies does not count, nor what the baseline is made of.
 fn hash(recipe: &Recipe, from_champion: bool) -> Result<String, RenewalError> {
     let mut recipe = recipe.clone();
     if from_champion {
         recipe.backbone = Backbone::Folder("champion".into());
     }
+    recipe.data.retain(|source| source.role != Role::Baseline);
     let text = recipe::write(&recipe)?;
     Ok(hex::encode(Sha256::digest(text.as_bytes())))
 }

@@ -4,10 +4,12 @@
 //! In order: what several people say of a message becomes one label; copies of a text become one row ([`groups`]); a part is
 //! held out for the gate and a part for validation, by a hash, so that a text that is once held out is always held out
 //! ([`part`]); of the rest, newer rows are drawn rather than older ones, so many of each source and author ([`draw`]); base
-//! rows are added class by class ([`base`]). What was left out is counted by its reason ([`report`]). [`files`] writes the
-//! rows as `tidewatch-finetune` reads them, and [`recipe`] how it is to train on them.
+//! rows are added class by class ([`base`]); the drift baseline is made of the feed of late ([`baseline`]). What was left out is
+//! counted by its reason ([`report`]). [`files`] writes the rows as `tidewatch-finetune` reads them, and [`recipe`] how it is to
+//! train on them.
 
 pub mod base;
+pub mod baseline;
 pub mod config;
 pub mod draw;
 pub mod error;
@@ -58,6 +60,8 @@ pub struct Selection {
     pub validation: Vec<Row>,
     /// Labelled messages of the feed for the gate; no model of this line is ever trained on them.
     pub held_out: Vec<HeldOutRow>,
+    /// Rows to make the drift baseline of, among those that validate or are held out; none where those that validate do.
+    pub baseline: Vec<Row>,
     /// Unlabelled texts for continued pre-training.
     pub texts: Vec<String>,
     /// What was taken, and what was left out and why.
@@ -105,6 +109,7 @@ pub fn choose(config: &DatasetConfig, input: &Input<'_>) -> Result<Selection, Da
     let away = held_out.iter().chain(&validation).map(|group| group.print);
     taboo.extend(away);
     let texts = texts(config, input.unlabelled, &taboo);
+    let baseline = baseline::newest(config, held_out.iter().chain(&validation));
     let mut validation: Vec<Row> = validation.iter().map(|group| group.row(1)).collect();
     validation.extend(base.validation);
     validation.sort_by(|one, other| (one.print, &one.id).cmp(&(other.print, &other.id)));
@@ -121,6 +126,7 @@ pub fn choose(config: &DatasetConfig, input: &Input<'_>) -> Result<Selection, Da
         base: base_rows,
         validation,
         held_out,
+        baseline,
         texts,
         report,
     };

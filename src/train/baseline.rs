@@ -1,4 +1,4 @@
-//! The baseline of a bundle: its validation examples as the service will see live messages.
+//! The baseline of a bundle: examples that it was not trained on, as the service will see live messages.
 
 use super::data::Example;
 use super::error::TrainError;

@@ -65,7 +65,7 @@ pub struct LeftOut {
 /// What was read.
 #[derive(Debug, Default)]
 pub struct Dataset {
-    /// The examples, in the order of the files, each id once.
+    /// The examples, in the order of the files, each id once, and once more for the baseline.
     pub examples: Vec<Example>,
     /// Lines that gave no example.
     pub faults: Vec<Fault>,
@@ -115,7 +115,10 @@ pub fn read(
 
 impl Dataset {
     fn add(&mut self, example: Example, seen: &mut HashMap<String, u32>) {
-        if let Some(id) = &example.id {
+        // What the baseline is made of may validate, too.
+        if example.role != Role::Baseline
+            && let Some(id) = &example.id
+        {
             if let Some(kept) = seen.get(id) {
                 self.repeated += 1;
                 self.conflicting += usize::from(*kept != example.label);

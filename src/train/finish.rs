@@ -114,9 +114,18 @@ pub fn finish(
     let tokenizer = Tokenizer::from_json(&files[TOKENIZER_FILE], manifest.max_tokens, padding)
         .map_err(TrainError::Data)?;
     let hash = |name: &str| hex::encode(Sha256::digest(&files[name]));
+    let parts = &trained.data.parts;
+    let own = match trained.data.baseline.as_slice() {
+        [] => None,
+        examples => Some(scored(examples)?),
+    };
+    let (normal, scores) = match &own {
+        None => (&parts.validation, &scores),
+        Some(scores) => (&parts.baseline, scores),
+    };
     let baseline = baseline::of(
-        &trained.data.parts.validation,
-        &scores,
+        normal,
+        scores,
         baseline::Setting {
             labels: &recipe.labels.names,
             tokenizer: &tokenizer,

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::data::{Example, InputFile};
 use super::error::TrainError;
 use super::split::Parts;
-use crate::model::manifest::{DataFile, sha256_of};
+use crate::model::manifest::{BASELINE_ROLE, DataFile, sha256_of};
 
 /// Examples of one file, and the earliest and latest time among them.
 #[derive(Default)]
@@ -34,6 +34,7 @@ pub fn describe(files: &[InputFile], parts: &Parts) -> Result<Vec<DataFile>, Tra
         ("train", &parts.train),
         ("validation", &parts.validation),
         ("test", &parts.test),
+        (BASELINE_ROLE, &parts.baseline),
     ];
     let mut shares: BTreeMap<(usize, usize), Share> = BTreeMap::new();
     for (role, (_, examples)) in uses.iter().enumerate() {
@@ -89,6 +90,7 @@ mod tests {
         let parts = Parts {
             train: vec![example(0, Some(30)), example(1, None), example(0, Some(10))],
             validation: vec![example(0, Some(20))],
+            baseline: vec![example(1, Some(40))],
             ..Parts::default()
         };
         let described = describe(&files, &parts).unwrap();
@@ -107,6 +109,7 @@ mod tests {
                 ("a.tsv", "train", 2, Some((10, 30))),
                 ("a.tsv", "validation", 1, Some((20, 20))),
                 ("b.tsv", "train", 1, None),
+                ("b.tsv", "baseline", 1, Some((40, 40))),
             ]
         );
         assert_eq!(described[0].sha256, described[1].sha256);

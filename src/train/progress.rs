@@ -38,6 +38,8 @@ pub enum Event {
         validation: usize,
         /// Examples to test with.
         test: usize,
+        /// Examples to make the drift baseline of, where they are not those to validate with.
+        baseline: usize,
         /// Lines that did not become an example.
         #[serde(flatten)]
         left_out: LeftOut,
@@ -136,7 +138,7 @@ pub enum Event {
     },
     /// The temperature was fitted on the validation examples.
     Calibration(Calibration),
-    /// The validation examples are too few for a baseline, so the bundle has none.
+    /// The examples are too few for a baseline, so the bundle has none.
     NoBaseline {
         /// Distinct examples there are.
         distinct: usize,
@@ -249,6 +251,7 @@ fn show(bar: &ProgressBar, score: &mut Option<f64>, faults: usize, event: &Event
             train,
             validation,
             test,
+            baseline,
             left_out:
                 LeftOut {
                     faults,
@@ -259,7 +262,7 @@ fn show(bar: &ProgressBar, score: &mut Option<f64>, faults: usize, event: &Event
             ..
         } => {
             bar.println(format!(
-                "{files} files: {train} examples to train on, {validation} to validate with, {test} to test with"
+                "{files} files: {train} examples to train on, {validation} to validate with, {test} to test with, {baseline} for a baseline of their own"
             ));
             bar.println(format!(
                 "left out: {faults} lines with faults, {repeated} repeated ids ({conflicting} with another label), {undated} without a time"
@@ -331,10 +334,10 @@ fn show(bar: &ProgressBar, score: &mut Option<f64>, faults: usize, event: &Event
             fitted.temperature, fitted.ece_after, fitted.ece_before
         )),
         Event::NoBaseline { distinct, needed } => bar.println(format!(
-            "no baseline to watch the feed by: it needs {needed} validation examples, and there are {distinct}"
+            "no baseline to watch the feed by: it needs {needed} distinct examples, and there are {distinct}"
         )),
         Event::MovingBaseline { statistic, times } => bar.println(format!(
-            "the validation examples move in the course of time: by {} their windows of 1,000 are {times:.1} times as far from the rest as by chance; that counts as normal, so smaller changes of a feed will not be seen. Make a baseline of a recent stretch of time with `tidewatch baseline`",
+            "the baseline's examples move in the course of time: by {} their windows of 1,000 are {times:.1} times as far from the rest as by chance; that counts as normal, so smaller changes of a feed will not be seen. Make a baseline of a recent stretch of time with `tidewatch baseline`",
             statistic.name()
         )),
         Event::Bundle {

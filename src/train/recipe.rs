@@ -96,6 +96,8 @@ pub enum Role {
     Validation,
     /// To measure with, once.
     Test,
+    /// To make the drift baseline of; where no file is for that, it is made of the validation examples.
+    Baseline,
 }
 
 /// The form of a file.
@@ -162,7 +164,7 @@ fn train_role() -> Role {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Columns {
-    /// What identifies an example; of repeated ids the first is kept.
+    /// What identifies an example; of repeated ids the first is kept, but for the baseline.
     #[serde(default)]
     pub id: Option<Column>,
     /// The text.

@@ -63,6 +63,8 @@ pub struct Prepared {
     pub validation: Vec<Encoded>,
     /// Tokenised test examples.
     pub test: Vec<Encoded>,
+    /// Tokenised examples of the baseline.
+    pub baseline: Vec<Encoded>,
 }
 
 /// A finished classifier with the data it was made from.
@@ -285,10 +287,11 @@ fn prepare(
     }
     let parts = split::split(dataset.examples, &recipe.split)?;
     let encode = |examples| tokens::encode(&encoder.tokenizer, examples, limit);
-    let (train, validation, test) = (
+    let (train, validation, test, baseline) = (
         encode(&parts.train)?,
         encode(&parts.validation)?,
         encode(&parts.test)?,
+        encode(&parts.baseline)?,
     );
     let left_out = LeftOut {
         faults: dataset.faults.len(),
@@ -302,6 +305,7 @@ fn prepare(
         train: train.len(),
         validation: validation.len(),
         test: test.len(),
+        baseline: baseline.len(),
         left_out,
         mean_tokens: total as f64 / train.len() as f64,
         cut_off: train
@@ -316,5 +320,6 @@ fn prepare(
         train,
         validation,
         test,
+        baseline,
     })
 }

@@ -15,6 +15,8 @@ pub struct Parts {
     pub validation: Vec<Example>,
     /// To measure with.
     pub test: Vec<Example>,
+    /// To make the drift baseline of.
+    pub baseline: Vec<Example>,
     /// Training examples left out because a split by time could not place them.
     pub undated: usize,
 }
@@ -26,6 +28,10 @@ pub fn split(examples: Vec<Example>, split: &Split) -> Result<Parts, TrainError>
         let validates = match (example.role, split) {
             (Role::Test, _) => {
                 parts.test.push(example);
+                continue;
+            }
+            (Role::Baseline, _) => {
+                parts.baseline.push(example);
                 continue;
             }
             (Role::Validation, _) => true,

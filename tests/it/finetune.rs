@@ -117,6 +117,37 @@ fn a_run_learns_counts_its_faults_and_writes_a_bundle_that_says_where_it_comes_f
 }
 
 #[test]
+fn a_baseline_is_made_of_the_examples_that_are_for_it() {
+    let workshop = Workshop::new();
+    let letter = |number: u8| char::from(b'a' + number);
+    let normal: String = (0..250)
+        .map(|id| format!("{id}\t1\tso good {}{}\n", letter(id / 16), letter(id % 16)))
+        .collect();
+    workshop.write("normal.tsv", &normal);
+    let source = "[[data]]\npath = \"normal.tsv\"\nrole = \"baseline\"\nformat = \"tsv\"\n\
+                  columns = { label = 1, text = 2 }\n";
+    workshop.write("recipe.toml", &format!("{RECIPE}{source}"));
+    let told = workshop.succeed(&["--out", "result"]);
+    let data = event(&told, "data");
+    let counts = ["train", "validation", "baseline"].map(|part| data[part].clone());
+    assert_eq!(counts, [json!(240), json!(60), json!(250)]);
+    let bundle = Bundle::open(workshop.path("result")).unwrap();
+    let of_it: Vec<_> = bundle
+        .manifest
+        .data
+        .iter()
+        .filter(|file| file.role == "baseline")
+        .map(|file| (file.name.as_str(), file.examples))
+        .collect();
+    assert_eq!(of_it, [("normal.tsv", 250)]);
+    let baseline = json_file(&bundle.file("baseline.json"));
+    assert_eq!(baseline["messages"], json!(250));
+    // The temperature and the report are of what validates all the same.
+    let report = json_file(&bundle.file("report.json"));
+    assert_eq!(report["validation"]["examples"], json!(60));
+}
+
+#[test]
 fn a_bundle_made_again_from_the_checkpoint_is_the_same_to_the_bit() {
     let workshop = Workshop::new();
     workshop.succeed(&["--out", "one"]);

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::baseline::FEWEST_BASELINE;
+
 /// How the rows of a training are chosen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -26,6 +28,9 @@ pub struct DatasetConfig {
     pub repeats: u32,
     /// Rows of the base that are added.
     pub base_rows: u32,
+    /// Newest labelled messages, of those that were chosen by chance and are not trained on, from which the drift baseline is made;
+    /// with fewer than [`FEWEST_BASELINE`] it is made of what validates.
+    pub baseline_rows: u32,
     /// Whether rare classes weigh more in the loss, so that all weigh alike.
     pub balance_classes: bool,
     /// Most unlabelled texts.
@@ -49,6 +54,7 @@ impl Default for DatasetConfig {
             half_life_days: 90,
             repeats: 2,
             base_rows: 10_000,
+            baseline_rows: 2_000,
             balance_classes: false,
             max_texts: 0,
             learning_rate: None,
@@ -81,6 +87,12 @@ impl DatasetConfig {
         if self.max_rows == 0 || !(1..=20).contains(&self.repeats) {
             return refuse("max_rows must be 1 or more, and repeats from 1 to 20".to_owned());
         }
+        if (1..FEWEST_BASELINE).contains(&(self.baseline_rows as usize)) {
+            return refuse(format!(
+                "baseline_rows is {}; it must be 0, or {FEWEST_BASELINE} or more",
+                self.baseline_rows
+            ));
+        }
         if self
             .learning_rate
             .is_some_and(|rate| !(rate.is_finite() && rate > 0.0))
@@ -106,6 +118,7 @@ mod tests {
             ("validation = 0.5", "validation"),
             ("min_agreement = nan", "min_agreement"),
             ("repeats = 0", "repeats"),
+            ("baseline_rows = 999", "baseline_rows"),
             ("learning_rate = -1.0", "learning_rate"),
             ("epochs = 0", "epochs"),
         ] {

@@ -19,6 +19,8 @@ pub const BASE_FILE: &str = "base.jsonl";
 pub const VALIDATION_FILE: &str = "validation.jsonl";
 /// Labelled messages for the gate. The recipe does not name it.
 pub const HELD_OUT_FILE: &str = "held-out.jsonl";
+/// Rows to make the drift baseline of.
+pub const BASELINE_FILE: &str = "baseline.jsonl";
 /// Unlabelled texts.
 pub const TEXTS_FILE: &str = "texts.jsonl";
 /// What was chosen and what was left out.
@@ -59,6 +61,7 @@ impl Selection {
             (FEEDBACK_FILE, &self.feedback),
             (BASE_FILE, &self.base),
             (VALIDATION_FILE, &self.validation),
+            (BASELINE_FILE, &self.baseline),
         ] {
             if !rows.is_empty() {
                 write_to(folder.join(name), |file| write_rows(rows, labels, file))?;

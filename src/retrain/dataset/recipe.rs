@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Selection;
 use super::config::DatasetConfig;
 use super::error::DatasetError;
-use super::files::{BASE_FILE, FEEDBACK_FILE, VALIDATION_FILE};
+use super::files::{BASE_FILE, BASELINE_FILE, FEEDBACK_FILE, VALIDATION_FILE};
 use crate::train::recipe::{
     Backbone, ClassWeights, Column, Columns, Format, Labels, Recipe, Role, Source, Split,
     TextOptions, TimeSource,
@@ -39,6 +39,7 @@ pub fn retraining(
         (FEEDBACK_FILE, Role::Train, &selection.feedback),
         (BASE_FILE, Role::Train, &selection.base),
         (VALIDATION_FILE, Role::Validation, &selection.validation),
+        (BASELINE_FILE, Role::Baseline, &selection.baseline),
     ];
     recipe.data = files
         .into_iter()

@@ -97,6 +97,8 @@ pub struct Report {
     pub validation: BTreeMap<String, u64>,
     /// Labelled messages for the gate.
     pub held_out: BTreeMap<String, u64>,
+    /// Rows that the drift baseline is made of, where they are not those that validate.
+    pub baseline: BTreeMap<String, u64>,
     /// Unlabelled texts.
     pub texts: u64,
     /// Rows of an epoch, repeats counted.
@@ -132,6 +134,7 @@ impl Report {
             base: count(&mut selection.base.iter()),
             validation: count(&mut selection.validation.iter()),
             held_out: count(&mut selection.held_out.iter().map(|held| &held.row)),
+            baseline: count(&mut selection.baseline.iter()),
             texts: selection.texts.len() as u64,
             epoch: trained.map(|row| u64::from(row.repeats)).sum(),
             left_out: selection.report.left_out.clone(),
@@ -141,8 +144,8 @@ impl Report {
     }
 }
 
-/// Of each row's part, text, class and repeats. Where a row came from does not count, nor what is held out: the same is
-/// trained.
+/// Of each row's part, text, class and repeats. Where a row came from does not count, nor what is held out or what the baseline is
+/// made of: the same is trained.
 fn hash(selection: &Selection, labels: &[String]) -> String {
     let mut hash = Sha256::new();
     let mut add = |part: &[u8]| {

@@ -1,5 +1,6 @@
 //! What is chosen of made-up rows.
 
+mod baseline;
 mod properties;
 mod written;
 

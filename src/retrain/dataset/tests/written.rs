@@ -9,7 +9,7 @@ use crate::train::{data, split};
 #[test]
 fn the_trainer_reads_the_files_and_the_recipe_as_they_were_meant() {
     let folder = tempfile::tempdir().unwrap();
-    let mut rows: Vec<FeedbackRow> = (0..200)
+    let mut rows: Vec<FeedbackRow> = (0..4_000)
         .map(|number| row(number, ["negative", "positive"][number as usize % 2]))
         .collect();
     rows[3].text = "  \"quoted\" &amp; \\u2019 \t über 🎉\nline".to_owned();
@@ -52,6 +52,8 @@ fn the_trainer_reads_the_files_and_the_recipe_as_they_were_meant() {
         let parts = split::split(found.examples, &read.split).unwrap();
         assert_eq!(parts.train.len() as u64, selection.report.epoch);
         assert_eq!(parts.validation.len(), selection.validation.len());
+        assert!(!selection.baseline.is_empty());
+        assert_eq!(parts.baseline.len(), selection.baseline.len());
         assert!(
             parts
                 .train
