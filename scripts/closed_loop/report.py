@@ -127,7 +127,9 @@ def scored(path):
 def models(run, first, last):
     """What the first and the last model say of what neither was trained on: the messages without labels."""
     rows = []
-    for name, begin, end in (("2015", 0, run.change), ("to airlines", run.change, len(run.rows))):
+    whole = len(run.rows)
+    stretches = [("2015", 0, run.change), ("to airlines", run.change, whole)] if run.change < whole else [("the same kind", 0, whole)]
+    for name, begin, end in stretches:
         some = [row for row in run.rows[begin:end] if not row["labelled"]]
         for measure, of in MEASURES.items():
             before, after = (of([(row["label"], said[row["id"]]) for row in some]) for said in (first, last))
@@ -165,6 +167,22 @@ def happened(run):
     return table(["message", "what"], [[f"{number:,}", words] for number, words in events(run)])
 
 
+def compared(folder, name, run):
+    """The first and the last model beside each other, where they are two."""
+    first, last = (folder / f"{name}-{which}.jsonl" for which in ("first", "last"))
+    return ["## The models", models(run, scored(first), scored(last))] if first.exists() and run.promotions() else []
+
+
+def quiet(run):
+    """What happened where nothing changes."""
+    labelled = sum(row["labelled"] for row in run.rows)
+    counts = (run.alarms(), run.trainings, run.promotions())
+    line = [f"{len(run.rows):,}", f"{labelled:,}", str(run.windows), *(str(len(of)) for of in counts)]
+    line += [percent(measure(run.pairs)) for measure in MEASURES.values()]
+    head = ["messages", "labels", "windows", "alarms", "trainings", "promotions", *MEASURES]
+    return ["## Where nothing changes", table(head, [line]), happened(run)]
+
+
 def main():
     folder = Path(sys.argv[1])
     said = []
@@ -172,24 +190,12 @@ def main():
     if on.exists() and off.exists():
         on, off = Run(on), Run(off)
         said += ["## The stream", streams(on, off), "## What happened", happened(on)]
-        last = folder / "last.jsonl"
-        if last.exists():
-            # With the loop off the first model has answered everything.
-            first = {answer["id"]: answer["label"] for answer in off.answers}
-            said += ["## The models", models(on, first, scored(last))]
+        said += compared(folder, "on", on)
         picture(on, off, folder / "closed-loop.svg")
-    quiet = folder / "unchanged.json"
-    if quiet.exists():
-        run = Run(quiet)
-        said += [
-            "## Where nothing changes",
-            table(
-                ["messages", "windows", "alarms", "trainings", "promotions", *MEASURES],
-                [[f"{len(run.rows):,}", str(run.windows), *(str(len(of)) for of in (run.alarms(), run.trainings, run.promotions()))]
-                 + [percent(measure(run.pairs)) for measure in MEASURES.values()]],
-            ),
-            happened(run),
-        ]
+    for name in ("unchanged", "unchanged-labelled"):
+        path = folder / f"{name}.json"
+        if path.exists():
+            said += quiet(Run(path)) + compared(folder, name, Run(path))
     (folder / "report.md").write_text("\n".join(said))
     print("\n".join(said))
 

@@ -1,6 +1,6 @@
 """Sends a stream of labelled texts through the service, gives it labels late, and writes down what it answered and did.
 
-stream.py TIDEWATCH SETTINGS FOLDER OUT.json --work DIR [--loop] [--rates N:PER_SECOND,…] [--labels SHARE] [--limit N]
+stream.py TIDEWATCH SETTINGS FOLDER OUT.json --work DIR [--more SETTINGS] [--loop] [--rates N:PER_SECOND,…] [--labels SHARE] [--limit N]
 
 FOLDER holds stream.jsonl and the first model. The stream is a month: its messages, as far from each other, have the times of the last
 thirty days. Labels of some of them, chosen by chance, come two to six hours later by that clock. KAFKA_BOOTSTRAP and DATABASE_URL name
@@ -131,7 +131,7 @@ def is_over(database, messages):
 
 def settings(options, folder):
     """The settings of the study, with the places of this run."""
-    text = Path(options.settings).read_text()
+    text = "\n".join(Path(path).read_text() for path in (options.settings, options.more) if path)
     places = {
         "bootstrap": os.environ["KAFKA_BOOTSTRAP"],
         "url": os.environ["DATABASE_URL"],
@@ -150,6 +150,7 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ("program", "settings", "folder", "out"):
         parser.add_argument(name)
+    parser.add_argument("--more")
     parser.add_argument("--loop", action="store_true")
     parser.add_argument("--rates", type=rates, default=[(1, 100.0)])
     parser.add_argument("--labels", type=float, default=0.1)

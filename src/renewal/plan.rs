@@ -193,3 +193,25 @@ fn feedback(message: LabelledText) -> FeedbackRow {
         origin: message.origin,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_the_baseline_is_made_of_makes_no_other_training() {
+        let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+        let recipe = Recipe::load(&recipes.join("closed-loop.toml")).unwrap();
+        let mut more = recipe.clone();
+        let mut source = recipe.data[0].clone();
+        source.role = Role::Baseline;
+        more.data.push(source.clone());
+        let hash = |recipe: &Recipe| hash(recipe, false).unwrap();
+        assert_eq!(hash(&more), hash(&recipe));
+        source.role = Role::Test;
+        more.data.push(source);
+        assert_ne!(hash(&more), hash(&recipe));
+    }
+}
