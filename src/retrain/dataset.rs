@@ -71,8 +71,15 @@ pub struct Selection {
 /// Chooses what to train on.
 ///
 /// # Errors
-/// There is nothing to train on, or nothing to validate with.
+/// There is nothing to train on, or nothing to validate with; or the settings weigh a class that the model does not have.
 pub fn choose(config: &DatasetConfig, input: &Input<'_>) -> Result<Selection, DatasetError> {
+    let mut weighed = config.class_weights.keys();
+    if let Some(name) = weighed.find(|name| !input.labels.contains(name)) {
+        return Err(DatasetError::UnknownClass {
+            name: name.clone(),
+            labels: input.labels.join(", "),
+        });
+    }
     let mut report = Report::default();
     let base = base::Usable::of(input, &mut report);
     // A copy of a text that validates or is held out elsewhere has no place here.

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use fault::are_weights;
+
 use super::batches::BatchSize;
 use super::error::TrainError;
 use super::escape::Escape;
@@ -258,18 +260,38 @@ pub struct Training {
 }
 
 /// How much each class counts in the loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "class_weights must be \"balanced\", or a table with the weight of each class"
+)]
+pub enum ClassWeights {
+    /// By a rule.
+    Rule(WeightRule),
+    /// As given by name; a class that is not named weighs 1. A class with `w` times the weight is predicted as if it were `w` times
+    /// as common (Elkan 2001, "The Foundations of Cost-Sensitive Learning", section 2).
+    Given(BTreeMap<String, f64>),
+}
+
+/// By what class weights are worked out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ClassWeights {
+pub enum WeightRule {
     /// All classes the same: an example of a class that has `n` of all `N` training examples, repeats
     /// counted, weighs `N / (classes * n)` (King and Zeng 2001, "Logistic Regression in Rare Events Data").
     Balanced,
 }
 
 impl ClassWeights {
-    /// The weight of each class, given how many training examples each has; 0 for a class without any.
-    pub fn of(self, counts: &[usize]) -> Vec<f32> {
-        let Self::Balanced = self;
+    /// All classes the same.
+    pub const BALANCED: Self = Self::Rule(WeightRule::Balanced);
+
+    /// The weight of each class, given how many training examples each has. By a rule a class without any weighs 0.
+    pub fn of(&self, names: &[String], counts: &[usize]) -> Vec<f32> {
+        if let Self::Given(weights) = self {
+            let weight = |name| weights.get(name).map_or(1.0, |&weight| weight as f32);
+            return names.iter().map(weight).collect();
+        }
         let all: usize = counts.iter().sum();
         let share = all as f64 / counts.len() as f64;
         let weight = |count: &usize| match count {

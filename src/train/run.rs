@@ -131,10 +131,10 @@ pub fn train(
         &recipe.training,
         recipe.seed,
     );
-    if let Some(rule) = recipe.training.class_weights {
+    if let Some(weights) = &recipe.training.class_weights {
         let mut counts = vec![0; recipe.labels.names.len()];
         examples.iter().for_each(|e| counts[e.label as usize] += 1);
-        trainer = trainer.with_class_weights(rule.of(&counts));
+        trainer = trainer.with_class_weights(weights.of(&recipe.labels.names, &counts));
     }
     session::rehearse(trainer.model(), recipe.export)?;
     let mut meter = Meter::new(steps, epochs.len());

@@ -1,8 +1,11 @@
 //! The `[retrain.dataset]` section.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::baseline::FEWEST_BASELINE;
+use crate::train::recipe::are_weights;
 
 /// How the rows of a training are chosen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,8 @@ pub struct DatasetConfig {
     pub baseline_rows: u32,
     /// Whether rare classes weigh more in the loss, so that all weigh alike.
     pub balance_classes: bool,
+    /// How much classes count in the loss, by name; 1 where not named. Empty: as the recipe says.
+    pub class_weights: BTreeMap<String, f64>,
     /// Most unlabelled texts.
     pub max_texts: u32,
     /// Peak learning rate, where not what the recipe says.
@@ -56,6 +61,7 @@ impl Default for DatasetConfig {
             base_rows: 10_000,
             baseline_rows: 2_000,
             balance_classes: false,
+            class_weights: BTreeMap::new(),
             max_texts: 0,
             learning_rate: None,
             epochs: None,
@@ -99,6 +105,12 @@ impl DatasetConfig {
         {
             return refuse("learning_rate must be a number above 0".to_owned());
         }
+        if !are_weights(&self.class_weights) {
+            return refuse("class_weights must be numbers above 0".to_owned());
+        }
+        if self.balance_classes && !self.class_weights.is_empty() {
+            return refuse("balance_classes and class_weights exclude each other".to_owned());
+        }
         if self.epochs == Some(0) {
             return refuse("epochs must be at least 1".to_owned());
         }
@@ -121,6 +133,11 @@ mod tests {
             ("baseline_rows = 999", "baseline_rows"),
             ("learning_rate = -1.0", "learning_rate"),
             ("epochs = 0", "epochs"),
+            ("class_weights = { neutral = 0.0 }", "class_weights"),
+            (
+                "balance_classes = true\nclass_weights = { neutral = 2.0 }",
+                "exclude each other",
+            ),
         ] {
             let refusal = toml::from_str::<DatasetConfig>(text)
                 .unwrap()

@@ -18,6 +18,14 @@ pub enum DatasetError {
          recipe a file with the role \"validation\""
     )]
     NothingToValidateWith,
+    /// A class of the settings is none of the model's.
+    #[error("[retrain.dataset] class_weights names {name:?}, and the model's labels are {labels}")]
+    UnknownClass {
+        /// The name.
+        name: String,
+        /// The labels.
+        labels: String,
+    },
     /// A file cannot be written.
     #[error("{path} cannot be written ({source}); check the permissions and the free space")]
     Write {

@@ -50,7 +50,9 @@ pub fn retraining(
     recipe.text = TextOptions::default();
     recipe.training.learning_rate = config.learning_rate.unwrap_or(first.training.learning_rate);
     if config.balance_classes {
-        recipe.training.class_weights = Some(ClassWeights::Balanced);
+        recipe.training.class_weights = Some(ClassWeights::BALANCED);
+    } else if !config.class_weights.is_empty() {
+        recipe.training.class_weights = Some(ClassWeights::Given(config.class_weights.clone()));
     }
     recipe.training.epochs = config.epochs.unwrap_or(first.training.epochs);
     recipe.output.min_macro_recall = None;

@@ -1,6 +1,8 @@
 //! What is wrong with a recipe, before anything is read or computed.
 
-use super::{Backbone, Recipe, Role, Split};
+use std::collections::BTreeMap;
+
+use super::{Backbone, ClassWeights, Recipe, Role, Split};
 
 /// Above this, a number of repeats is a slip of the pen.
 const MOST_REPEATS: usize = 1000;
@@ -14,6 +16,14 @@ impl Recipe {
             .map
             .values()
             .find(|name| !self.labels.names.contains(name));
+        let given = match &t.class_weights {
+            Some(ClassWeights::Given(weights)) => Some(weights),
+            _ => None,
+        };
+        let weighed = given.and_then(|weights| {
+            let mut names = weights.keys();
+            names.find(|name| !self.labels.names.contains(name))
+        });
         let checks = [
             (
                 self.labels.names.len() < 2,
@@ -71,6 +81,17 @@ impl Recipe {
                 "training.dropout must be at least 0 and below 1".to_owned(),
             ),
             (
+                weighed.is_some(),
+                format!(
+                    "training.class_weights names \"{}\", which labels.names lacks",
+                    weighed.map_or("", |n| n)
+                ),
+            ),
+            (
+                given.is_some_and(|weights| !are_weights(weights)),
+                "training.class_weights must be numbers above 0".to_owned(),
+            ),
+            (
                 matches!(self.split, Split::Hash { share } if !(share > 0.0 && share < 1.0)),
                 "split.share must be between 0 and 1".to_owned(),
             ),
@@ -93,6 +114,13 @@ impl Recipe {
             .find(|(wrong, _)| *wrong)
             .map(|(_, reason)| reason)
     }
+}
+
+/// Whether classes can count so much in the loss.
+pub(crate) fn are_weights(weights: &BTreeMap<String, f64>) -> bool {
+    weights
+        .values()
+        .all(|weight| weight.is_finite() && *weight > 0.0)
 }
 
 /// Whether each names a class of its own as a file may write it.

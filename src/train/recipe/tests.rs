@@ -64,10 +64,29 @@ fn numbers_that_are_none_and_names_that_are_ambiguous_are_refused() {
 
 #[test]
 fn balanced_classes_weigh_the_same_together_and_an_empty_one_nothing() {
-    let weights = ClassWeights::Balanced.of(&[10, 30, 0]);
+    let names = ["a", "b", "c"].map(String::from);
+    let weights = ClassWeights::BALANCED.of(&names, &[10, 30, 0]);
     assert!((weights[0] * 10.0 - weights[1] * 30.0).abs() < 1e-5);
     assert_eq!(weights[2], 0.0);
-    assert_eq!(ClassWeights::Balanced.of(&[5, 5]), [1.0, 1.0]);
+    assert_eq!(ClassWeights::BALANCED.of(&names[..2], &[5, 5]), [1.0, 1.0]);
+}
+
+#[test]
+fn classes_weigh_what_is_given_and_others_one() {
+    let parse =
+        |more: &str| Recipe::parse(&format!("{MINIMAL}[training]\nclass_weights = {more}\n"));
+    let names = Recipe::parse(MINIMAL).unwrap().labels.names;
+    let recipe = parse(&format!("{{ {} = 1.5 }}", names[1])).unwrap();
+    let weights = recipe.training.class_weights.unwrap();
+    assert_eq!(weights.of(&names, &[10, 30])[..2], [1.0, 1.5]);
+    for (more, said) in [
+        ("{ unheard-of = 2.0 }", "unheard-of"),
+        (&format!("{{ {} = 0.0 }}", names[0]), "above 0"),
+        ("\"balance\"", "class_weights"),
+    ] {
+        let refusal = parse(more).unwrap_err();
+        assert!(refusal.contains(said), "{refusal}");
+    }
 }
 
 #[test]

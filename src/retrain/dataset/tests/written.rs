@@ -35,7 +35,7 @@ fn the_trainer_reads_the_files_and_the_recipe_as_they_were_meant() {
             (read.training.learning_rate, read.training.epochs, read.seed),
             (2e-5, 1, 1)
         );
-        assert_eq!(read.training.class_weights, Some(ClassWeights::Balanced));
+        assert_eq!(read.training.class_weights, Some(ClassWeights::BALANCED));
         assert_eq!(read.licences, first.licences);
         assert_eq!(
             format!("{:?}", read.backbone).contains("/depot/abc"),
