@@ -8,6 +8,11 @@ use serde_json::Value;
 use super::finetune::workshop::{RECIPE, Workshop};
 use super::harness::{Kafka, SmallBundle, TestDatabase, default_model};
 
+fn number(report: &Value, path: &str) -> f64 {
+    let found = report.pointer(path).and_then(Value::as_f64);
+    found.unwrap_or_else(|| panic!("no {path} in {report}"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
     let kafka = Kafka::new(1).await;
@@ -36,10 +41,7 @@ async fn a_measurement_compares_the_whole_service_with_the_bare_session() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let number = |path: &str| {
-        let found = report.pointer(path).and_then(Value::as_f64);
-        found.unwrap_or_else(|| panic!("no {path} in {report}"))
-    };
+    let number = |path| number(&report, path);
     // One session before and one after the one time through the service, whose ratio is theirs to it.
     let seconds = [
         number("/bare/each/0"),
@@ -96,10 +98,7 @@ async fn models_that_take_turns_are_measured_by_what_each_swap_costs() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let number = |path: &str| {
-        let found = report.pointer(path).and_then(Value::as_f64);
-        found.unwrap_or_else(|| panic!("no {path} in {report}"))
-    };
+    let number = |path| number(&report, path);
     let swaps = number("/swaps/swaps");
     assert!(swaps >= 1.0, "{report}");
     let (whole, turns) = (number("/end_to_end/each/0"), number("/swaps/each/0"));
