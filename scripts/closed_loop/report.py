@@ -97,21 +97,21 @@ def events(run):
 
 
 def parts(run):
-    """Stretches of the stream."""
-    last = max((number for number, _ in run.promotions()), default=run.change)
-    last = max(last, run.change)
-    return {
-        "2015": (0, run.change),
-        "to airlines, all": (run.change, len(run.rows)),
-        "to airlines, before the last promotion": (run.change, last),
-        "to airlines, after the last promotion": (last, len(run.rows)),
-    }
+    """Stretches of the stream, which end where another model takes over."""
+    begin, found = run.change, {"2015": (0, run.change)}
+    for count, (number, _) in enumerate(run.promotions(), start=1):
+        if number > run.change:
+            found[f"to airlines, until promotion {count}"] = (begin, number)
+            begin = number
+    found["to airlines, then"] = (begin, len(run.rows))
+    found["to airlines, all"] = (run.change, len(run.rows))
+    return found
 
 
 def streams(on, off):
     rows = []
     for name, (begin, end) in parts(on).items():
-        if end - begin < WINDOW // 3:
+        if end == begin:
             continue
         cells = [f"{measure(run.pairs[begin:end]):.3f}" for measure in MEASURES.values() for run in (off, on)]
         rows.append([name, f"{end - begin:,}", *cells])
