@@ -157,7 +157,7 @@ def picture(on, off, path):
         for axis in axes:
             for number, place in enumerate(places):
                 axis.axvline(place, color=colour, linestyle=style, linewidth=0.9, label=None if number else words)
-    axes[0].legend(loc="lower left", fontsize=8, ncols=2)
+    axes[0].legend(loc="upper center", fontsize=8, ncols=2)
     axes[0].set_title(f"tweets of 2015, and from message {on.change:,} on those to airlines")
     axes[1].set_xlabel("messages")
     figure.savefig(path)
