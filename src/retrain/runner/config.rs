@@ -73,7 +73,7 @@ impl Default for RunnerConfig {
         Self {
             command: command.map(str::to_owned).to_vec(),
             environment: Vec::new(),
-            nice: 10,
+            nice: 15,
             cpus: 0,
             memory_mib: 0,
             time_limit_minutes: 720,
