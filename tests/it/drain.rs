@@ -14,10 +14,10 @@ use crate::recovery::{assert_rollups, posts, wait_committed};
 
 /// Room for a slow machine; nothing waits for it to pass.
 const LONG: Duration = Duration::from_secs(300);
-/// What Kubernetes gives a pod to end, by default.
-const DRAIN: Duration = Duration::from_secs(30);
-/// Below the session timeout (45 s): whoever takes over within it did not have to miss the one that ended.
-const TAKE_OVER: Duration = Duration::from_secs(30);
+/// What a drain under load may take.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Far below the session timeout (45 s): whoever takes over within it did not have to miss the one that ended.
+const TAKE_OVER: Duration = Duration::from_secs(10);
 
 /// How many partitions `instance` was the last to claim.
 async fn held(pool: &PgPool, instance: &str) -> i64 {
