@@ -171,6 +171,6 @@ fn every_batch_is_reported_with_its_padding() {
     let seen = Arc::clone(&runs);
     inference.observe(move |run| seen.lock().unwrap().push((run.rows, run.width, run.tokens)));
     let texts = encoded(&[&[1], &[1; 4], &[1; 3], &[1; 2]]);
-    inference.infer(&texts, 8, || false).unwrap();
+    inference.infer(&texts, 64, || false).unwrap();
     assert_eq!(*runs.lock().unwrap(), [(2, 4, 7), (2, 2, 3)]);
 }
