@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -70,19 +70,24 @@ impl Fixture {
 
     /// Runs a command with its subcommand, which must end well; what it says.
     pub(crate) fn command(&self, command: &str, arguments: &[&str]) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_tidewatch"))
-            .arg(command)
-            .args(arguments)
-            .arg("--config")
-            .arg(self.config.path())
-            .output()
-            .unwrap();
+        let output = self.run(command, arguments);
         assert!(
             output.status.success(),
             "{command} {arguments:?}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The same, however it ends.
+    pub(crate) fn run(&self, command: &str, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_tidewatch"))
+            .arg(command)
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config.path())
+            .output()
+            .unwrap()
     }
 
     pub(crate) fn import(&self, bundle: &SmallBundle) -> String {

@@ -5,6 +5,8 @@
     reason = "in a test, a panic with its line is the report"
 )]
 
+mod ab;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Utc;

@@ -6,13 +6,15 @@ use serde_json::json;
 use crate::cli::ConfigArgs;
 use crate::cli::exit::End;
 use crate::cli::model::registry::{WhyArgs, short, with_store};
-use crate::registry::{RegistryError, resolve};
+use crate::registry::{Registry, RegistryError, resolve};
+use crate::rollout::config::RolloutConfig;
 use crate::rollout::policy::{Stage, State};
-use crate::store::{Alias, NewRollout, RolloutKind};
+use crate::store::{Alias, NewRollout, RolloutKind, Store};
 
 const EXAMPLES: &str = "Examples:
   tidewatch rollout start candidate --config my.toml --passed --reason 'passed the gate'
   tidewatch rollout ab 5c5e5182 --share 0.3 --config my.toml
+  tidewatch rollout ab 5c5e5182 --against 4bb6acb0 --share 0.5 --config my.toml
   tidewatch rollout status --config my.toml";
 
 /// Begin a rollout: the model scores in shadow, and is recorded beside what is served
@@ -40,7 +42,7 @@ pub(in crate::cli) struct StartArgs {
 /// Begin an A/B test: the model serves a fixed share of the messages, the champion the rest
 ///
 /// An author (or subject, as [rollout] keep_together says) stays with one of the two. It lasts until `tidewatch rollout stop`;
-/// nothing is decided by itself. To test two models of which none is champion, promote one first.
+/// nothing is decided by itself. Any two models can be tested: the one named by --against becomes the champion for it.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(in crate::cli) struct AbArgs {
@@ -50,6 +52,9 @@ pub(in crate::cli) struct AbArgs {
     /// Part of the messages that it serves, above 0 and below 1
     #[arg(long, value_name = "PART", value_parser = inner_part)]
     share: f64,
+    /// The model that serves the rest, if not the champion: it is promoted, and `tidewatch model rollback` takes that back later
+    #[arg(long, value_name = "VERSION")]
+    against: Option<String>,
     /// Part of the other messages that it scores in shadow, from 0 to 1
     #[arg(long, value_name = "PART", value_parser = part, default_value = "0")]
     shadow_share: f64,
@@ -66,12 +71,13 @@ pub(super) fn start(args: &StartArgs) -> anyhow::Result<End> {
         stage: Stage::Shadow,
         passed: args.passed,
         shadow_share: args.shadow_share,
+        against: None,
     };
-    let (id, version) = begin(&args.config, &args.why, &begun)?;
+    let (id, arms) = begin(&args.config, &args.why, &begun)?;
     println!("{id}");
     eprintln!(
         "tidewatch: rollout {id} has begun: {} scores in shadow",
-        short(&version)
+        short(&arms.model)
     );
     Ok(End::Done)
 }
@@ -83,14 +89,23 @@ pub(super) fn ab(args: &AbArgs) -> anyhow::Result<End> {
         stage: Stage::Canary { share: args.share },
         passed: false,
         shadow_share: Some(args.shadow_share),
+        against: args.against.as_deref(),
     };
-    let (id, version) = begin(&args.config, &args.why, &begun)?;
+    let (id, arms) = begin(&args.config, &args.why, &begun)?;
     println!("{id}");
     eprintln!(
-        "tidewatch: A/B test {id} has begun: {} serves {} % of the messages",
-        short(&version),
-        100.0 * args.share
+        "tidewatch: A/B test {id} has begun: {} serves {} % of the messages, {} the rest",
+        short(&arms.model),
+        100.0 * args.share,
+        short(&arms.champion),
     );
+    if let Some(replaced) = arms.replaced {
+        eprintln!(
+            "tidewatch: {} is the champion for it; `tidewatch model rollback` returns to {} when the test is over",
+            short(&arms.champion),
+            short(&replaced)
+        );
+    }
     Ok(End::Done)
 }
 
@@ -100,46 +115,122 @@ struct Begin<'a> {
     stage: Stage,
     passed: bool,
     shadow_share: Option<f64>,
+    /// Who is to be champion, if not who is.
+    against: Option<&'a str>,
 }
 
-/// Begins a rollout; its number, and the version of its model.
-fn begin(config: &ConfigArgs, why: &WhyArgs, begun: &Begin<'_>) -> anyhow::Result<(i64, String)> {
+/// The models of a rollout, by version.
+struct Arms {
+    model: String,
+    champion: String,
+    /// Who was champion, where another took its place for this.
+    replaced: Option<String>,
+}
+
+/// Begins a rollout; its number and its models.
+fn begin(config: &ConfigArgs, why: &WhyArgs, begin: &Begin<'_>) -> anyhow::Result<(i64, Arms)> {
     with_store(config, async |config, store| {
-        let version = resolve(&store, begun.model).await?;
-        let aliases = store.aliases().await?;
-        let champion = aliases.into_iter().find(|of| of.alias == Alias::Champion);
-        let Some(champion) = champion else {
-            return Err(RegistryError::Refused(
-                "there is no champion yet: make one with `tidewatch model promote`".to_owned(),
-            ));
+        // Bundles are needed for a promotion only.
+        let registry = match begin.against {
+            Some(_) => Some(Registry::open(
+                &config.registry,
+                &config.model,
+                store.clone(),
+            )?),
+            None => None,
         };
-        let change = why.change();
-        let salt: u64 = rand::random();
-        let new = NewRollout {
-            kind: begun.kind,
-            champion: &champion.version,
-            candidate: &version,
-            salt: &format!("{salt:016x}"),
-            state: State {
-                stage: begun.stage,
-                entered_at: chrono::Utc::now().timestamp_millis(),
-                passed: begun.passed,
-            },
-            shadow_share: begun.shadow_share.unwrap_or(config.rollout.shadow_share),
-            keep_together: config.rollout.keep_together,
-            training: None,
-            by: change.by,
-            reason: change.reason,
-            detail: json!({}),
-        };
-        match store.begin_rollout(&new, None).await? {
-            Some(id) => Ok((id, version)),
-            None => Err(RegistryError::Refused(
-                "another rollout is under way, or another model has become champion meanwhile: see `tidewatch rollout status`"
-                    .to_owned(),
-            )),
+        let arms = arms(registry.as_ref(), &store, why, begin).await?;
+        match begin_beside(&config.rollout, &store, why, begin, &arms).await {
+            Ok(id) => Ok((id, arms)),
+            Err(error) => {
+                // Nothing is left of a test that has not begun.
+                if let Some(registry) = registry.filter(|_| arms.replaced.is_some()) {
+                    let change = why.change();
+                    registry.rollback(Some(&arms.champion), &change).await?;
+                }
+                Err(error)
+            }
         }
     })
+}
+
+/// Who takes part. Another model than the champion takes the champion's place first where that is asked for.
+async fn arms(
+    registry: Option<&Registry>,
+    store: &Store,
+    why: &WhyArgs,
+    begin: &Begin<'_>,
+) -> Result<Arms, RegistryError> {
+    let model = resolve(store, begin.model).await?;
+    let aliases = store.aliases().await?;
+    let champion = aliases.into_iter().find(|of| of.alias == Alias::Champion);
+    let Some(seen) = champion.map(|of| of.version) else {
+        return Err(RegistryError::Refused(
+            "there is no champion yet: make one with `tidewatch model promote`".to_owned(),
+        ));
+    };
+    let Some((registry, against)) = registry.zip(begin.against) else {
+        return Ok(Arms {
+            model,
+            champion: seen,
+            replaced: None,
+        });
+    };
+    let champion = resolve(store, against).await?;
+    if champion == model {
+        return Err(RegistryError::Refused(format!(
+            "both are the model {}: name two",
+            short(&champion)
+        )));
+    }
+    // What is under way is about the present champion.
+    if store.active_rollout().await?.is_some() {
+        return Err(not_alone());
+    }
+    let change = why.change();
+    let changed = registry.promote(&champion, Some(&seen), &change).await?;
+    Ok(Arms {
+        model,
+        champion,
+        replaced: changed.then_some(seen),
+    })
+}
+
+/// Begins a rollout beside the champion that was seen; its number.
+async fn begin_beside(
+    config: &RolloutConfig,
+    store: &Store,
+    why: &WhyArgs,
+    begin: &Begin<'_>,
+    arms: &Arms,
+) -> Result<i64, RegistryError> {
+    let change = why.change();
+    let salt: u64 = rand::random();
+    let new = NewRollout {
+        kind: begin.kind,
+        champion: &arms.champion,
+        candidate: &arms.model,
+        salt: &format!("{salt:016x}"),
+        state: State {
+            stage: begin.stage,
+            entered_at: chrono::Utc::now().timestamp_millis(),
+            passed: begin.passed,
+        },
+        shadow_share: begin.shadow_share.unwrap_or(config.shadow_share),
+        keep_together: config.keep_together,
+        training: None,
+        by: change.by,
+        reason: change.reason,
+        detail: json!({}),
+    };
+    store.begin_rollout(&new, None).await?.ok_or_else(not_alone)
+}
+
+fn not_alone() -> RegistryError {
+    RegistryError::Refused(
+        "another rollout is under way, or another model has become champion meanwhile: see `tidewatch rollout status`"
+            .to_owned(),
+    )
 }
 
 /// A part from 0 to 1.
