@@ -60,11 +60,8 @@ async fn any_two_models_share_the_feed_and_a_test_that_cannot_begin_changes_noth
     Ledger::read(kafka, &fixture.database)
         .await
         .assert_balanced(sent);
-    let salt: String = sqlx::query_scalar("SELECT salt FROM rollouts ORDER BY id DESC LIMIT 1")
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-    let authors = served_authors(&salt, 0.5);
+    let test = store.active_rollout().await.unwrap().unwrap();
+    let authors = served_authors(&test.salt, 0.5);
     for row in rows(&pool).await {
         let expected = if authors.contains(&row.author) {
             &other
